@@ -1,0 +1,1 @@
+"""Passes over a program: what each node sees and costs."""

@@ -1,0 +1,230 @@
+"""The receptive field of a value, axis by axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+
+from atrous.analysis.tracing import Source, Trace, trace
+from atrous.geometry import measures
+from atrous.geometry.lineage import Lineage, Status
+from atrous.geometry.pattern import Periodic
+from atrous.geometry.taps import Counts, Ints
+from atrous.graph.program import Node, Program
+
+_SEVERITY: tuple[Status, ...] = ("exact", "bound", "global", "unknown")
+
+
+@dataclass(frozen=True)
+class AxisField:
+    """The receptive field along one input axis.
+
+    All numbers are in input positions, as at an output that no border clips, even where the input
+    is smaller than the field.
+
+    Attributes:
+        axis: the input axis.
+        output_axis: the output axis that moves along it; None if no single one does.
+        size: from the first to the last position read; the largest over the outputs.
+        sizes: the smallest and the largest size; they differ where phases or rates do.
+        stride: input steps per output step; the largest where branches disagree.
+        strides: the smallest and the largest stride.
+        start: the first position that the first output reads; negative in padding.
+        reach: positions read before and behind the output's own, which is `output * stride`.
+        interior: the outputs `[start, stop)` for which no border clips anything; (0, 0) if none.
+        length: length of the input axis.
+        status: "exact", "bound" (a superset), "global" (the whole axis is read; size is its length)
+            or "unknown" (an operator without a rule).
+        cause: what made the status so; empty when exact.
+    """
+
+    axis: int
+    output_axis: int | None
+    size: int
+    sizes: tuple[int, int]
+    stride: Fraction
+    strides: tuple[Fraction, Fraction]
+    start: int
+    reach: tuple[int, int]
+    length: int
+    status: Status
+    cause: str
+    lineage: Lineage = field(repr=False, compare=False)
+
+    @property
+    def interior(self) -> tuple[int, int]:
+        """The outputs `[start, stop)` for which no border clips anything; `(0, 0)` if none."""
+        return self.lineage.interior
+
+    def taps(self, output: int | None = None) -> tuple[Ints, Counts]:
+        """Positions read along this axis, ascending, and the number of ways to each.
+
+        Args:
+            output: an index along `output_axis`: what that output really reads, borders included.
+                By default the taps away from the borders, relative to no clipping (they may be
+                negative).
+
+        Raises:
+            IndexError: if there is no such output.
+        """
+        if output is None:
+            return self.lineage.taps(self._typical, clipped=False)
+        if not 0 <= output < self.lineage.length:
+            raise IndexError(f"output must be in [0, {self.lineage.length}), got {output}.")
+        return self.lineage.taps(output)
+
+    @cached_property
+    def _typical(self) -> int:
+        """The output with the largest field; of equals the most central."""
+        outputs = np.arange(self.lineage.length, dtype=np.int64)
+        lo, hi = self.lineage.pattern.hulls(outputs)
+        middle = np.abs(outputs - self.lineage.length // 2)
+        return int(np.lexsort((middle, lo - hi))[0])
+
+    @cached_property
+    def density(self) -> float:
+        """Share of the span that is read at all, by the output with the largest field."""
+        return measures.density(self.taps()[0])
+
+    @cached_property
+    def holes(self) -> Ints:
+        """Positions inside the span that no path reads, counted from its first position."""
+        taps = self.taps()[0]
+        return measures.holes(taps) - (int(taps[0]) if len(taps) else 0)
+
+    @cached_property
+    def uniformity(self) -> measures.Uniformity:
+        """How evenly the ways are spread over the span."""
+        return measures.uniformity(*self.taps())
+
+
+@dataclass(frozen=True)
+class Field:
+    """The receptive field of one value with respect to one input.
+
+    Attributes:
+        node: the value: a module path or a node's name.
+        input: name of the input.
+        axes: one entry per input axis that was asked for, in order.
+    """
+
+    node: str
+    input: str
+    axes: tuple[AxisField, ...]
+
+    @property
+    def status(self) -> Status:
+        """The worst status of any axis."""
+        return max((axis.status for axis in self.axes), key=_SEVERITY.index, default="exact")
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """The size along each axis."""
+        return tuple(axis.size for axis in self.axes)
+
+    @property
+    def stride(self) -> tuple[Fraction, ...]:
+        """The stride along each axis."""
+        return tuple(axis.stride for axis in self.axes)
+
+    @property
+    def start(self) -> tuple[int, ...]:
+        """The start along each axis."""
+        return tuple(axis.start for axis in self.axes)
+
+    def __str__(self) -> str:
+        lines = [f"field of {self.node} on {self.input}"]
+        for axis in self.axes:
+            low, high = axis.sizes
+            size = f"{axis.size}" if low == high else f"{low} to {high}"
+            slow, fast = axis.strides
+            stride = f"{axis.stride}" if slow == fast else f"{slow} to {fast}"
+            text = (
+                f"  axis {axis.axis}: size {size}, stride {stride}, start {axis.start}, "
+                f"reach {axis.reach[0]} before and {axis.reach[1]} behind, {axis.status}"
+            )
+            lines.append(text + (f" ({axis.cause})" if axis.cause else ""))
+        return "\n".join(lines)
+
+
+def fields(
+    program: Program, *, input: str | None = None, axes: tuple[int, ...] | None = None
+) -> dict[str, Field]:
+    """The field of every node that depends on the input, by node name.
+
+    Args:
+        program: the captured model.
+        input: which input; the first by default.
+        axes: which of its axes; see `default_axes`.
+    """
+    source = program.input(input)
+    wanted = axes if axes is not None else default_axes(source)
+    followed = {
+        name: sorted({*default_axes(program.nodes[name]), *(wanted if name == source.name else ())})
+        for name in program.inputs
+    }
+    traces = trace(program, followed)
+    found = {}
+    for name, node in program.nodes.items():
+        value = field_of(node, traces[name], source, wanted)
+        if value is not None:
+            found[name] = value
+    return found
+
+
+def default_axes(node: Node) -> tuple[int, ...]:
+    """The axes an input's field is told for: all but the batch and the channels.
+
+    An input of two axes is taken as (batch, position), one of one axis as positions.
+    """
+    return tuple(range(min(2, len(node.shape) - 1), len(node.shape)))
+
+
+def field_of(node: Node, traced: Trace, source: Node, axes: tuple[int, ...]) -> Field | None:
+    """The field of one node; None if it does not depend on the input."""
+    found = []
+    for axis in axes:
+        key: Source = (source.name, axis)
+        route = traced.united(key, node.place.module or node.name)
+        if route is None:
+            continue
+        places = {digit.axis for digit in route.digits}
+        found.append(measure(axis, places.pop() if len(places) == 1 else None, route.lineage))
+    return Field(node.place.module or node.name, source.name, tuple(found)) if found else None
+
+
+def measure(axis: int, output_axis: int | None, lineage: Lineage) -> AxisField:
+    """The numbers of one lineage."""
+    pattern = lineage.pattern
+    period = pattern.period if isinstance(pattern, Periodic) else lineage.length
+    outputs = np.arange(min(period, lineage.length), dtype=np.int64)
+    lo, hi = pattern.hulls(outputs)
+    reads = lo <= hi
+    slow, fast = pattern.rates
+    if lineage.status in ("global", "unknown"):
+        slow = fast = Fraction(0)
+    if not reads.any():
+        return AxisField(
+            axis, output_axis, 0, (0, 0), fast, (slow, fast), 0, (0, 0),
+            lineage.inputs, lineage.status, lineage.cause, lineage,
+        )  # fmt: skip
+    sizes = np.where(reads, hi - lo + 1, 0)
+    own = outputs * fast.numerator // fast.denominator
+    before, behind = (own - lo)[reads].max(), (hi - own)[reads].max()
+    return AxisField(
+        axis=axis,
+        output_axis=output_axis,
+        size=int(sizes.max()),
+        sizes=(int(sizes.min()), int(sizes.max())),
+        stride=fast,
+        strides=(slow, fast),
+        start=int(lo[reads][0]),
+        reach=(int(before), int(behind)),
+        length=lineage.inputs,
+        status=lineage.status,
+        cause=lineage.cause,
+        lineage=lineage,
+    )

@@ -1,0 +1,153 @@
+"""Everything about every node: place, shape, field, growth and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from atrous.analysis.alignment import Misalignment, misalignments
+from atrous.analysis.field import Field, default_axes, fields
+from atrous.graph.program import Node, Program
+
+
+@dataclass(frozen=True)
+class NodeRow:
+    """One node of a model.
+
+    Attributes:
+        name: unique name of the node.
+        module: path of the module it belongs to; "" for the model itself.
+        module_type: that module's class.
+        kind: the operator, as "conv2d".
+        source: `file:line` in the user's code.
+        shape: shape of its value.
+        field: its receptive field; None if it does not depend on the chosen input.
+        growth: per axis of the field, how much larger it is than the largest it reads.
+        parameters: elements of the parameters it reads.
+        macs: multiply-accumulate operations of convolutions and matrix products.
+    """
+
+    name: str
+    module: str
+    module_type: str
+    kind: str
+    source: str
+    shape: tuple[int, ...]
+    field: Field | None
+    growth: tuple[int, ...]
+    parameters: int
+    macs: int
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What `atrous.inspect` found.
+
+    Attributes:
+        model: class name of the model.
+        input: name of the input that fields refer to.
+        input_shape: its shape.
+        axes: the input axes that fields are told for.
+        rows: every node that depends on an input, in order of computation.
+        outputs: label -> node name.
+        parameters: elements of the model's parameters, each counted once.
+        macs: multiply-accumulate operations in all.
+        misalignments: branches that meet out of step.
+        unknown: nodes whose operator has no rule, and the reason.
+    """
+
+    model: str
+    input: str
+    input_shape: tuple[int, ...]
+    axes: tuple[int, ...]
+    rows: tuple[NodeRow, ...]
+    outputs: Mapping[str, str]
+    parameters: int
+    macs: int
+    misalignments: tuple[Misalignment, ...]
+    unknown: tuple[tuple[str, str], ...]
+
+    def row(self, name: str) -> NodeRow:
+        """The row of a node."""
+        return next(row for row in self.rows if row.name == name)
+
+
+def inspection(
+    program: Program,
+    model: str,
+    *,
+    input: str | None = None,
+    axes: tuple[int, ...] | None = None,
+) -> Inspection:
+    """Inspect every node of a program."""
+    source = program.input(input)
+    wanted = axes if axes is not None else default_axes(source)
+    found = fields(program, input=input, axes=wanted)
+    rows = tuple(_row(program, node, found) for node in program.nodes.values())
+    return Inspection(
+        model=model,
+        input=source.name,
+        input_shape=source.shape,
+        axes=wanted,
+        rows=rows,
+        outputs=dict(program.outputs),
+        parameters=sum(program.parameters.values()),
+        macs=sum(row.macs for row in rows),
+        misalignments=tuple(misalignments(program, found)),
+        unknown=tuple(
+            (node.place.module or node.name, getattr(node.description, "reason", ""))
+            for node in program.unknown
+        ),
+    )
+
+
+def _row(program: Program, node: Node, found: Mapping[str, Field]) -> NodeRow:
+    field = found.get(node.name)
+    return NodeRow(
+        name=node.name,
+        module=node.place.module,
+        module_type=node.place.module_type,
+        kind=node.kind,
+        source=node.place.source,
+        shape=node.shape,
+        field=field,
+        growth=_growth(node, field, found),
+        parameters=sum(program.parameters[name] for name in node.parameters),
+        macs=node.description.macs if node.description else 0,
+    )
+
+
+def _growth(node: Node, field: Field | None, found: Mapping[str, Field]) -> tuple[int, ...]:
+    if field is None:
+        return ()
+    before = [
+        {axis.axis: axis.size for axis in found[o.name].axes}
+        for o in node.operands
+        if o.name in found
+    ]
+    return tuple(
+        axis.size - max((sizes.get(axis.axis, 0) for sizes in before), default=axis.size)
+        for axis in field.axes
+    )
+
+
+def branches(
+    program: Program,
+    node: str,
+    *,
+    input: str | None = None,
+    axes: tuple[int, ...] | None = None,
+) -> tuple[Field, ...]:
+    """The fields of the branches that meet last before a node; empty if none meet."""
+    found = fields(program, input=input, axes=axes)
+    at = program.nodes[node]
+    while len(at.operands) == 1:
+        at = program.nodes[at.operands[0].name]
+    names = dict.fromkeys(operand.name for operand in at.operands)
+    return tuple(found[name] for name in names if name in found)
+
+
+def as_number(value: Fraction) -> int | float:
+    """A whole number where it is one, for display and JSON."""
+    return value.numerator if value.denominator == 1 else float(value)

@@ -1,0 +1,478 @@
+"""Lineages of every value of a program: which inputs each of its axes descends from.
+
+A value is cut into segments: sets of positions (channels, mostly) that descend from the inputs in
+the same way. Concatenation and slicing move segments, grouped operators keep them apart, dense
+ones unite them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from atrous.geometry.digits import lift
+from atrous.geometry.lineage import Edge, Lineage
+from atrous.geometry.primitives import strided
+from atrous.geometry.relation import Flags, Relation
+from atrous.graph.program import Node, Program
+from atrous.graph.rule import Digit, Link, Read, Regroup, Unknown
+
+Source = tuple[str, int]
+"""An input axis: name of the input and axis number."""
+
+Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Route:
+    """How one input axis lies in a value.
+
+    Attributes:
+        digits: the value's axes (or digits of them) that make up the lineage's positions, the
+            slowest first; none if every position of the value reads the same.
+        lineage: what those positions read; its length is the product of the digits' lengths.
+    """
+
+    digits: tuple[Digit, ...]
+    lineage: Lineage
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What must be equal for two routes to be one: the layout, and which positions live."""
+        live = self.lineage.live
+        return self.digits, None if live is None else live.tobytes()
+
+
+@dataclass(frozen=True, eq=False)
+class Strand:
+    """All ways from one input to a value that are alive at the same positions.
+
+    A way that reads only padding along one axis reads nothing along the others. Ways that are alive
+    at the same positions of every axis stay so together, which makes the projections on single axes
+    exact.
+
+    Attributes:
+        input: name of the input.
+        routes: per input axis, how it lies in the value.
+        rows: per axis of the value on which no input axis lies, the positions that read anything;
+            axes on which all do are left out.
+    """
+
+    input: str
+    routes: Mapping[int, Route]
+    rows: Mapping[int, Flags] = field(default_factory=dict)
+
+    @cached_property
+    def kind(self) -> tuple[object, ...]:
+        """What must be equal for two strands to be one."""
+        routes = ((axis, *route.kind) for axis, route in self.routes.items())
+        rows = ((axis, flags.tobytes()) for axis, flags in sorted(self.rows.items()))
+        return (self.input, *routes, *rows)
+
+    @cached_property
+    def is_dead(self) -> bool:
+        """Whether along some axis no position reads anything."""
+        lives = [route.lineage.live for route in self.routes.values()]
+        return any(flags is not None and not flags.any() for flags in (*lives, *self.rows.values()))
+
+    def route(self, axis: int, along: int | None = None) -> Route:
+        """The route of an input axis; where no axis of the value lies on it, laid out `along` one
+        on which some positions read nothing."""
+        route = self.routes[axis]
+        flags = self.rows.get(-1 if along is None else along)
+        if route.digits or flags is None or along is None:
+            return route
+        nothing: dict[int, list[int]] = {int(o): [] for o in np.flatnonzero(~flags)}
+        relation = Relation.of(len(flags), 1, [[0]], step=0, exceptions=nothing)
+        digit = Digit(along, 1, len(flags))
+        return Route((digit,), Lineage(len(flags), [Edge(relation, route.lineage)]))
+
+
+Segment = tuple[Strand, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What a value descends from.
+
+    Attributes:
+        labels: which segment each position belongs to; of length 1 along axes that do not matter.
+            -1 where nothing is read.
+        segments: the strands of each segment.
+    """
+
+    labels: Labels
+    segments: tuple[Segment, ...]
+
+    def united(self, source: Source, where: str) -> Route | None:
+        """The route of one input axis over all segments; None if no segment reads it."""
+        strands = [strand for segment in self.segments for strand in segment]
+        return unite_strands(strands, source, where)
+
+
+def trace(program: Program, axes: Mapping[str, Iterable[int]]) -> dict[str, Trace]:
+    """The trace of every node.
+
+    Args:
+        program: the captured model.
+        axes: per input the axes to follow. Leaving out an axis along which something reads only
+            padding can make the others say more than is read.
+    """
+    traces: dict[str, Trace] = {}
+    for name, node in program.nodes.items():
+        if node.call is None:
+            traces[name] = _of_input(node, axes.get(name, ()))
+        else:
+            traces[name] = _of_node(node, traces)
+    return traces
+
+
+def _of_input(node: Node, axes: Iterable[int]) -> Trace:
+    routes = {
+        axis: Route((Digit(axis, 1, node.shape[axis]),), Lineage.input(node.shape[axis]))
+        for axis in axes
+    }
+    labels = np.zeros((1,) * len(node.shape), dtype=np.int64)
+    return Trace(labels, ((Strand(node.name, routes),) if routes else (),))
+
+
+def _of_node(node: Node, traces: Mapping[str, Trace]) -> Trace:
+    assert node.description is not None
+    reads = [r for r in node.description.reads if not r.operand.is_constant]
+    if len(reads) == 1 and _changes_nothing(reads[0], node):
+        return traces[reads[0].operand.name]
+    where = node.place.module or node.name
+    if isinstance(node.description, Unknown):
+        where = f"{where} ({node.description.reason})"
+    parts = [_through(read, node, traces[read.operand.name], where) for read in reads]
+    return _combine(parts, where)
+
+
+def _changes_nothing(read: Read | Regroup, node: Node) -> bool:
+    return (
+        isinstance(read, Read)
+        and read.operand.shape == node.shape
+        and all(
+            link is not None and link.axis == axis and link.relation.is_identity
+            for axis, link in enumerate(read.links)
+        )
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """What one operand contributes: per position a set of its segments, as a bit mask."""
+
+    masks: npt.NDArray[np.object_]
+    segments: tuple[Segment, ...]
+
+
+def _through(read: Read | Regroup, node: Node, operand: Trace, where: str) -> _Part:
+    if isinstance(read, Regroup):
+        return _regrouped(read, node, operand, where)
+    masks = _masks_through(read, node, _as_masks(operand.labels))
+    memo: dict[tuple[int, Relation], Lineage] = {}
+
+    def moved(strand: Strand) -> Strand:
+        routes = {a: _route(route, read, where, memo) for a, route in strand.routes.items()}
+        return Strand(strand.input, routes, _rows_through(read, strand))
+
+    segments = tuple(tuple(moved(strand) for strand in segment) for segment in operand.segments)
+    return _Part(masks, segments)
+
+
+def _rows_through(read: Read, strand: Strand) -> dict[int, Flags]:
+    """Which positions read anything, on axes of the result where no input axis lies."""
+    lying = {digit.axis for route in strand.routes.values() for digit in route.digits}
+    rows: dict[int, Flags] = {}
+    for axis, link in enumerate(read.links):
+        if link is None or link.axis in lying or axis == read.segment:
+            continue
+        flags = link.relation.readers(strand.rows.get(link.axis))
+        if flags is not None:
+            rows[axis] = flags
+    for link in read.unlinked:
+        if link.axis in strand.rows:
+            flags = link.relation.readers(strand.rows[link.axis])
+            if flags is not None:
+                # Nothing is read at all: any axis tells so.
+                rows[0] = np.zeros(1, dtype=bool)
+    return rows
+
+
+def _as_masks(labels: Labels) -> npt.NDArray[np.object_]:
+    masks = np.empty(labels.shape, dtype=object)
+    flat = labels.reshape(-1)
+    masks.reshape(-1)[:] = [1 << int(label) if label >= 0 else 0 for label in flat]
+    return masks
+
+
+def _masks_through(
+    read: Read, node: Node, masks: npt.NDArray[np.object_]
+) -> npt.NDArray[np.object_]:
+    """Which segments of the operand each position of the result reads."""
+    order: list[int] = []
+    for axis, link in enumerate(read.links):
+        if link is None:
+            continue
+        if masks.shape[link.axis] > 1 or axis == read.segment:
+            masks = _pull(masks, link.axis, link.relation)
+        order.append(link.axis)
+    for link in read.unlinked:
+        if masks.shape[link.axis] > 1:
+            masks = _pull(masks, link.axis, link.relation)
+        order.append(link.axis)
+    linked = sum(link is not None for link in read.links)
+    masks = masks.transpose(order)
+    masks = masks.reshape(masks.shape[:linked])
+    for axis, link in enumerate(read.links):
+        if link is None:
+            masks = np.expand_dims(masks, axis)
+    return masks
+
+
+def _pull(masks: npt.NDArray[np.object_], axis: int, relation: Relation) -> npt.NDArray[np.object_]:
+    if relation.is_identity:
+        return masks
+    masks = np.moveaxis(masks, axis, 0)
+    if masks.shape[0] == 1 and relation.inputs > 1:
+        masks = np.broadcast_to(masks, (relation.inputs, *masks.shape[1:]))
+    if relation.step == 0 and relation.period == 1 and not len(relation.exceptional):
+        # Every output reads the same: the result does not vary along this axis.
+        read = relation.taps.offsets
+        read = read[(read >= 0) & (read < relation.inputs)]
+        out = np.bitwise_or.reduce(masks[read], axis=0, keepdims=True)
+        return np.moveaxis(out, 0, axis)
+    out = np.zeros((relation.outputs, *masks.shape[1:]), dtype=object)
+    position, inputs, _ = relation.reads(np.arange(relation.outputs, dtype=np.int64))
+    for o, i in zip(position, inputs, strict=True):
+        out[o] |= masks[i]
+    return np.moveaxis(out, 0, axis)
+
+
+def _route(
+    route: Route, read: Read, where: str, memo: dict[tuple[int, Relation], Lineage]
+) -> Route:
+    """One route of the operand as the result sees it."""
+    links: dict[int, tuple[int | None, Link]] = {
+        link.axis: (axis, link) for axis, link in enumerate(read.links) if link is not None
+    }
+    links |= {link.axis: (None, link) for link in read.unlinked}
+    digits = list(route.digits)
+    lineage = route.lineage
+    for position, digit in enumerate(route.digits):
+        axis, link = links[digit.axis]
+        relation = link.relation
+        if relation.is_identity and axis is not None:
+            digits[position] = Digit(axis, digit.divisor, digit.length)
+            continue
+        if digit.length != relation.inputs:
+            # The axis is made of several digits: what a relation along it does to one of them
+            # depends on the others.
+            status = link.status if link.status in ("global", "unknown") else "bound"
+            relation = Relation.whole(1, digit.length)
+            link = Link(digit.axis, relation, status if digit.length > 1 else "exact")
+            axis = None
+        slower = prod(d.length for d in digits[:position])
+        faster = prod(d.length for d in digits[position + 1 :])
+        key = id(lineage), relation
+        known = memo.get(key) if slower == faster == 1 else None
+        if known is None:
+            cause = where if link.status != "exact" else ""
+            edge = Edge(lift(relation, slower, faster), lineage, link.status, cause)
+            known = Lineage(edge.relation.outputs, [edge])
+            if slower == faster == 1:
+                memo[key] = known
+        lineage = known
+        digits[position] = Digit(-1 if axis is None else axis, 1, relation.outputs)
+    return Route(tuple(d for d in digits if d.axis >= 0), lineage)
+
+
+def _regrouped(read: Regroup, node: Node, operand: Trace, where: str) -> _Part:
+    """Digits find their new places; positions keep their segments."""
+    places: dict[int, list[tuple[Digit, Digit]]] = {}
+    for axis, parts in enumerate(read.digits):
+        divisor = 1
+        for part in reversed(parts):
+            places.setdefault(part.axis, []).append((part, Digit(axis, divisor, part.length)))
+            divisor *= part.length
+
+    def moved(digit: Digit) -> list[Digit]:
+        found = []
+        # Slowest first, as digits are listed.
+        for old, new in sorted(places.get(digit.axis, []), key=lambda p: -p[0].divisor):
+            low = max(old.divisor, digit.divisor)
+            high = min(old.divisor * old.length, digit.divisor * digit.length)
+            if low < high:
+                found.append(Digit(new.axis, new.divisor * (low // old.divisor), high // low))
+        return found
+
+    def moved_strand(strand: Strand) -> Strand:
+        routes = {
+            axis: Route(tuple(n for d in route.digits for n in moved(d)), route.lineage)
+            for axis, route in strand.routes.items()
+        }
+        rows: dict[int, Flags] = {}
+        for axis, flags in strand.rows.items():
+            places = moved(Digit(axis, 1, len(flags)))
+            if len(places) == 1 and node.shape[places[0].axis] == len(flags):
+                rows[places[0].axis] = flags
+            else:
+                # The axis is cut up or merged: what reads nothing is no longer told apart.
+                routes = {a: _loosened(route, where) for a, route in routes.items()}
+        return Strand(strand.input, routes, rows)
+
+    segments = tuple(
+        tuple(moved_strand(strand) for strand in segment) for segment in operand.segments
+    )
+    return _Part(_regrouped_masks(read, operand.labels), segments)
+
+
+def _loosened(route: Route, where: str) -> Route:
+    """The same route, told to be no more than a bound."""
+    length = route.lineage.length
+    edge = Edge(Relation.identity(length), route.lineage, "bound", where)
+    return Route(route.digits, Lineage(length, [edge]))
+
+
+def _regrouped_masks(read: Regroup, labels: Labels) -> npt.NDArray[np.object_]:
+    """The label array under the same re-bracketing, axes without labels kept at length 1."""
+    split: list[int] = []
+    index: dict[tuple[int, int], int] = {}
+    by_axis: dict[int, list[Digit]] = {}
+    for parts in read.digits:
+        for part in parts:
+            by_axis.setdefault(part.axis, []).append(part)
+    for axis in range(labels.ndim):
+        varies = labels.shape[axis] > 1
+        for part in sorted(by_axis.get(axis, []), key=lambda d: -d.divisor):
+            index[axis, part.divisor] = len(split)
+            split.append(part.length if varies else 1)
+    order = [index[p.axis, p.divisor] for parts in read.digits for p in parts]
+    masks = _as_masks(labels).reshape(split).transpose(order)
+    shape = []
+    position = 0
+    for parts in read.digits:
+        lengths = masks.shape[position : position + len(parts)]
+        if prod(lengths) > 1:
+            # One digit of the axis varies: spell the others out beside it.
+            for k, part in enumerate(parts):
+                masks = np.repeat(masks, part.length // lengths[k], axis=position + k)
+        shape.append(prod(masks.shape[position : position + len(parts)]))
+        position += len(parts)
+    return masks.reshape(shape)
+
+
+def _combine(parts: list[_Part], where: str) -> Trace:
+    """The trace of a value that reads several operands position by position."""
+    shape = np.broadcast_shapes(*(part.masks.shape for part in parts))
+    spread = [np.broadcast_to(part.masks, shape).reshape(-1) for part in parts]
+    numbers: dict[tuple[int, ...], int] = {}
+    labels = np.empty(prod(shape), dtype=np.int64)
+    for position, key in enumerate(zip(*spread, strict=True)):
+        labels[position] = -1 if not any(key) else numbers.setdefault(key, len(numbers))
+    segments = []
+    for key in numbers:
+        strands = [
+            strand
+            for part, mask in zip(parts, key, strict=True)
+            for number in _bits(mask)
+            for strand in part.segments[number]
+        ]
+        segments.append(_gather(strands, where))
+    return _tidy(labels.reshape(shape), segments)
+
+
+def _gather(strands: Iterable[Strand], where: str) -> Segment:
+    """Living strands, those of one kind made one."""
+    kinds: dict[tuple[object, ...], list[Strand]] = {}
+    for strand in strands:
+        if not strand.is_dead:
+            kinds.setdefault(strand.kind, []).append(strand)
+    gathered = []
+    for group in kinds.values():
+        if len(group) == 1:
+            gathered.append(group[0])
+            continue
+        routes = {
+            axis: unite([strand.routes[axis] for strand in group], where)
+            for axis in group[0].routes
+        }
+        gathered.append(
+            Strand(
+                group[0].input, {a: r for a, r in routes.items() if r is not None}, group[0].rows
+            )
+        )
+    return tuple(gathered)
+
+
+def _tidy(labels: Labels, segments: list[Segment]) -> Trace:
+    """Segments that descend alike become one; axes along which labels do not vary shrink."""
+    numbers: dict[tuple[object, ...], int] = {}
+    kept: list[Segment] = []
+    renumber = np.full(len(segments) + 1, -1, dtype=np.int64)
+    for old, segment in enumerate(segments):
+        if not segment:
+            continue
+        key = tuple(
+            (strand.input, axis, route.digits, id(route.lineage))
+            for strand in segment
+            for axis, route in strand.routes.items()
+        )
+        if key not in numbers:
+            numbers[key] = len(kept)
+            kept.append(segment)
+        renumber[old] = numbers[key]
+    labels = renumber[labels]
+    for axis in range(labels.ndim):
+        first = labels.take([0], axis=axis)
+        if labels.shape[axis] > 1 and (labels == first).all():
+            labels = first
+    return Trace(labels, tuple(kept))
+
+
+def _bits(mask: int) -> list[int]:
+    return [k for k in range(mask.bit_length()) if mask >> k & 1]
+
+
+def unite_strands(strands: Iterable[Strand], source: Source, where: str) -> Route | None:
+    """Everything any of the strands reads of one input axis; None if none reads it."""
+    name, axis = source
+    chosen = [s for s in dict.fromkeys(strands) if s.input == name and axis in s.routes]
+    digits = max((strand.routes[axis].digits for strand in chosen), key=len, default=())
+    if digits:
+        along = digits[-1].axis
+    else:
+        rows = sorted({at for strand in chosen for at in strand.rows})
+        along = axis if axis in rows or not rows else rows[0]
+    routes = [strand.route(axis, along) for strand in chosen]
+    return unite(list(dict.fromkeys(routes)), where)
+
+
+def unite(routes: list[Route], where: str) -> Route | None:
+    """Everything any of the routes reads."""
+    if len(routes) < 2:
+        return routes[0] if routes else None
+    digits = max((route.digits for route in routes), key=len)
+    if any(route.digits not in ((), digits) for route in routes):
+        # The branches lay the axis out differently: a position along one of them meets all of it.
+        edges = [
+            Edge(Relation.whole(1, r.lineage.length), r.lineage, "bound", where) for r in routes
+        ]
+        return Route((), Lineage(1, edges))
+    length = prod(digit.length for digit in digits)
+    edges = []
+    for route in routes:
+        if route.digits != digits:
+            edges.append(Edge(strided(length, 1, step=0), route.lineage))
+        elif len(route.lineage.edges) == 1:
+            # A fresh single step need not be a node of its own.
+            edges.append(route.lineage.edges[0])
+        else:
+            edges.append(Edge(Relation.identity(length), route.lineage))
+    return Route(digits, Lineage(length, edges))

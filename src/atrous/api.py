@@ -1,0 +1,126 @@
+"""The public functions."""
+
+from __future__ import annotations
+
+from torch import nn
+from torch.export import ExportedProgram
+
+from atrous.analysis import inspection as _inspection
+from atrous.analysis.field import Field, fields
+from atrous.graph.capture import Inputs, capture
+from atrous.report.report import Report
+
+
+def receptive_field(
+    model: nn.Module | ExportedProgram,
+    x: Inputs,
+    *,
+    node: str | None = None,
+    input: str | None = None,
+    output: str | None = None,
+    axes: tuple[int, ...] | None = None,
+) -> Field:
+    """The receptive field of a model's output, or of any node inside it.
+
+    Args:
+        model: a module, or a program exported by `torch.export`.
+        x: an input: a tensor, a tuple of arguments, a dict of keyword arguments, or the shape of a
+            single float tensor. Its values do not matter.
+        node: a module path ("layer3.0") or node name; by default an output of the model.
+        input: the name of an input; by default the first.
+        output: the label of an output ("out", "0"); by default the first.
+        axes: which axes of the input; by default all but batch and channels.
+
+    Returns:
+        One `AxisField` per input axis, with size, stride, start, reach, interior and status.
+
+    Raises:
+        KeyError: if there is no such node, input or output; the message names the nearest.
+        ValueError: if the node does not depend on the input, an axis does not exist, or an input is
+            empty, quantised or complex.
+        CaptureError: if the model cannot run on `x` or cannot be exported.
+
+    Example:
+        >>> from torch import nn
+        >>> net = nn.Sequential(nn.Conv1d(1, 8, 3, dilation=4, padding=4), nn.MaxPool1d(2))
+        >>> print(receptive_field(net, (1, 1, 100)))
+        field of 1 on input
+          axis 2: size 10, stride 2, start -4, reach 4 before and 5 behind, exact
+    """
+    program = capture(model, x)
+    target = program.find(node) if node is not None else program.output(output)
+    source = program.input(input)
+    _check_axes(axes, len(source.shape))
+    found = fields(program, input=input, axes=axes).get(target.name)
+    if found is None:
+        raise ValueError(
+            f"node must depend on the input, but {node or output or 'the output'!r} does not "
+            f"depend on {source.name!r}. Choose another with input=, output= or node=."
+        )
+    return found
+
+
+def branches(
+    model: nn.Module | ExportedProgram,
+    x: Inputs,
+    *,
+    node: str | None = None,
+    input: str | None = None,
+    output: str | None = None,
+    axes: tuple[int, ...] | None = None,
+) -> tuple[Field, ...]:
+    """The receptive fields of the branches that meet last before an output, or before a node.
+
+    The arguments are those of `receptive_field`. Empty if no branches meet.
+
+    Example:
+        >>> from atrous.models import create
+        >>> for field in branches(create("segmenter"), (1, 3, 257, 257), node="head.project"):
+        ...     print(field.node, field.axes[0].size, field.status)
+        head.branches.0.2 51 exact
+        head.branches.1.2 147 exact
+        head.branches.2.2 243 exact
+        head.branches.3.2 339 exact
+        head.pool 257 global
+    """
+    program = capture(model, x)
+    target = program.find(node) if node is not None else program.output(output)
+    _check_axes(axes, len(program.input(input).shape))
+    return _inspection.branches(program, target.name, input=input, axes=axes)
+
+
+def inspect(
+    model: nn.Module | ExportedProgram,
+    x: Inputs,
+    *,
+    input: str | None = None,
+    axes: tuple[int, ...] | None = None,
+) -> Report:
+    """Everything about every node of a model: place, shape, field, growth, cost.
+
+    The arguments are those of `receptive_field`. The result prints as a table and has
+    `.to_json(path)`, `.to_html(path)` and, as data, `.inspection`.
+
+    Raises:
+        KeyError: if there is no such input.
+        ValueError: if an axis does not exist, or an input is empty, quantised or complex.
+        CaptureError: if the model cannot run on `x` or cannot be exported.
+
+    Example:
+        >>> from torch import nn
+        >>> net = nn.Sequential(nn.Conv1d(1, 8, 3, padding=1), nn.ReLU())
+        >>> [row.kind for row in inspect(net, (1, 1, 16)).inspection.rows]
+        ['input', 'conv1d', 'relu']
+    """
+    program = capture(model, x)
+    _check_axes(axes, len(program.input(input).shape))
+    name = type(model).__name__
+    return Report(_inspection.inspection(program, name, input=input, axes=axes))
+
+
+def _check_axes(axes: tuple[int, ...] | None, count: int) -> None:
+    for axis in axes or ():
+        if not 0 <= axis < count:
+            raise ValueError(
+                f"axes must be between 0 and {count - 1} for an input of {count} axes, got {axis}."
+            )

@@ -1,0 +1,159 @@
+"""`atrous inspect`: the field of every node of a model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.console import Console
+
+import atrous
+from atrous.cli.progress import working
+from atrous.cli.resolve import Resolved, resolve
+from atrous.report import plain, text
+from atrous.report.report import Report
+
+DEFAULT = "atrous:segmenter"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("inspect")(inspect)
+
+
+def inspect(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="package.module:callable, file.py:callable, program.pt2, or atrous:NAME, "
+            "torchvision:NAME, timm:NAME.",
+        ),
+    ] = DEFAULT,
+    shapes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            help="Shape without batch, as 3x513x513; again for more inputs; NAME=SHAPE by keyword.",
+        ),
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Length of the batch axis.", min=1)] = 1,
+    dtype: Annotated[str, typer.Option(help="Type of the input, as float32 or int64.")] = "float32",
+    node: Annotated[
+        str | None, typer.Option(help="Only this node: a module path or a node's name.")
+    ] = None,
+    output: Annotated[str | None, typer.Option(help="Only this output of the model.")] = None,
+    of_input: Annotated[
+        str | None, typer.Option("--of", help="Name of the input that fields refer to.")
+    ] = None,
+    axes: Annotated[
+        str | None, typer.Option(help="Input axes, as 2,3; all but batch and channels by default.")
+    ] = None,
+    depth: Annotated[
+        int | None,
+        typer.Option(help="One row per module at most this deep, instead of every node.", min=1),
+    ] = None,
+    branches: Annotated[
+        bool, typer.Option("--branches", help="Fields of the branches that meet last.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json_file: Annotated[Path | None, typer.Option(help="Write JSON to this file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page to this file.")] = None,
+) -> None:
+    """Show what every node of MODEL sees: field, stride, start, reach, status, growth, cost.
+
+    Without MODEL, the bundled network. `--debug` shows tracebacks.
+    """
+    console = Console()
+    with working(f"loading {model}"):
+        found = resolve(model)
+    x = _inputs(found, model, shapes or [], batch, dtype)
+    chosen = _axes(axes)
+    with working(f"inspecting {model}"):
+        if branches:
+            fields = atrous.branches(
+                found.model, x, node=node, input=of_input, output=output, axes=chosen
+            )
+            if not fields:
+                raise ValueError(f"no branches meet before {node or output or 'the output'!r}.")
+            if as_json:
+                print_json({"branches": [plain.field_to_dict(f) for f in fields]})
+            else:
+                console.print(text.branch_table(fields))
+            return
+        if node is not None or output is not None:
+            field = atrous.receptive_field(
+                found.model, x, node=node, input=of_input, output=output, axes=chosen
+            )
+            if as_json:
+                print_json({"field": plain.field_to_dict(field)})
+            else:
+                console.print(text.describe_field(field, field.node))
+            return
+        report = atrous.inspect(found.model, x, input=of_input, axes=chosen)
+    _show(console, report, depth, as_json)
+    for path, write in ((html, report.to_html), (json_file, report.to_json)):
+        if path is not None:
+            write(path)
+            if not as_json:
+                console.print(f"written to {path}")
+
+
+def _show(console: Console, report: Report, depth: int | None, as_json: bool) -> None:
+    if as_json:
+        print_json(report.to_dict())
+    elif console.is_terminal:
+        console.print(text.render(report.inspection, depth=depth))
+    else:
+        # A pipe or file has no width to fit.
+        Console(width=200).print(text.render(report.inspection, depth=depth))
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """JSON on standard output, with the schema it follows."""
+    typer.echo(json.dumps({"schema": plain.SCHEMA, **value}, indent=2))
+
+
+def _inputs(found: Resolved, name: str, shapes: list[str], batch: int, dtype: str) -> Any:
+    kind = getattr(torch, dtype, None)
+    if not isinstance(kind, torch.dtype):
+        raise ValueError(f"--dtype must be a type of torch, as float32 or int64, got {dtype!r}.")
+    if not shapes:
+        if found.input_shape is None:
+            raise ValueError(f"--input must be given for {name!r}, as --input 3x224x224.")
+        return torch.empty((batch, *found.input_shape[1:]), dtype=kind)
+    positional, named = [], {}
+    for shape in shapes:
+        key, _, sizes = shape.rpartition("=")
+        tensor = torch.empty((batch, *_sizes(sizes)), dtype=kind)
+        if key:
+            named[key] = tensor
+        else:
+            positional.append(tensor)
+    if named and positional:
+        raise ValueError("--input must be given with names for all inputs or for none.")
+    return named or tuple(positional)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        sizes = tuple(int(part) for part in text.lower().replace(",", "x").split("x"))
+    except ValueError:
+        raise ValueError(
+            f"--input must be a shape without batch, as 3x513x513, got {text!r}."
+        ) from None
+    if min(sizes) < 1:
+        raise ValueError(f"--input must have lengths of 1 or more, got {text!r}.")
+    return sizes
+
+
+def _axes(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"--axes must be numbers, as 2,3, got {text!r}.") from None

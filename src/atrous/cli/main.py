@@ -1,0 +1,58 @@
+"""The program: commands found in this package, and how failures are told."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pkgutil import iter_modules
+
+import click
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+import atrous.cli
+
+app = typer.Typer(
+    name="atrous",
+    help="Know exactly which inputs every output of a convolutional network sees.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Keep commands as commands, even while there is one."""
+
+
+for _module in iter_modules(atrous.cli.__path__):
+    if _module.name.startswith("command_"):
+        import_module(f"{atrous.cli.__name__}.{_module.name}").register(app)
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Run a command line; a failure prints one message and exits with code 2.
+
+    With `--debug` the traceback is shown.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    debug = "--debug" in given
+    given = [a for a in given if a != "--debug"]
+    try:
+        sys.exit(app(given, standalone_mode=False) or 0)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        _complain(error.format_message())
+    except Exception as error:
+        if debug:
+            raise
+        message = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
+        _complain(str(message) or type(error).__name__)
+
+
+def _complain(message: str) -> None:
+    Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(message)}")
+    sys.exit(2)

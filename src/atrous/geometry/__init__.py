@@ -1,0 +1,1 @@
+"""Integer index mathematics: which inputs each output of one axis reads."""

@@ -1,0 +1,83 @@
+"""What a set of taps is worth: holes, density, uniformity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from atrous.geometry.taps import Counts, Ints
+
+
+@dataclass(frozen=True)
+class Uniformity:
+    """How evenly path counts are spread over the taps' span, holes counted as 0.
+
+    Attributes:
+        mean: mean path count.
+        variance: population variance of the path counts.
+        cv: coefficient of variation, standard deviation over mean; 0 is perfectly even.
+    """
+
+    mean: float
+    variance: float
+    cv: float
+
+
+def holes(taps: Ints) -> Ints:
+    """The positions between the first and the last tap that no tap reads.
+
+    >>> holes(np.array([0, 2, 4, 5])).tolist()
+    [1, 3]
+    """
+    if len(taps) == 0:
+        return np.zeros(0, dtype=np.int64)
+    return np.setdiff1d(np.arange(taps.min(), taps.max() + 1, dtype=np.int64), taps)
+
+
+def density(taps: Ints) -> float:
+    """Distinct taps over the span from the first to the last; 0 for no taps.
+
+    >>> density(np.array([-6, -4, -2, 0, 2, 4, 6]))
+    0.5384615384615384
+    """
+    if len(taps) == 0:
+        return 0.0
+    return len(np.unique(taps)) / int(taps.max() - taps.min() + 1)
+
+
+def uniformity(taps: Ints, counts: Counts) -> Uniformity:
+    """Evenness of the path counts of `taps`; exact sums, rounded once.
+
+    Raises:
+        ValueError: if there are no taps.
+
+    >>> uniformity(np.array([0, 1, 2, 3]), np.array([1, 3, 3, 1])).cv
+    0.5
+    """
+    if len(taps) == 0:
+        raise ValueError("taps must not be empty. Choose an output that reads something.")
+    span = int(taps.max() - taps.min() + 1)
+    values = [int(c) for c in counts]
+    total = sum(values)
+    # span^2 times the variance, in whole numbers.
+    spread = span * sum(v * v for v in values) - total * total
+    return Uniformity(total / span, spread / span**2, float(spread) ** 0.5 / total)
+
+
+def hole_free(schedule: Sequence[tuple[int, int]]) -> bool:
+    """Whether a stride-1 chain of (kernel size, dilation) layers reads its whole span.
+
+    Exact for kernel sizes of at least 2, in any order: sorted by dilation, each dilation is at
+    most one more than what the smaller ones span together.
+
+    >>> hole_free([(3, 1), (3, 2), (3, 5)]), hole_free([(3, 2), (3, 3)])
+    (True, False)
+    """
+    reach = 0
+    for dilation, kernel_size in sorted((d, k) for k, d in schedule if k > 1):
+        if dilation > 1 + reach:
+            return False
+        reach += (kernel_size - 1) * dilation
+    return True

@@ -1,0 +1,199 @@
+"""First and last input of every output when no border clips anything.
+
+A pattern is what a receptive field means away from the borders. It extends to outputs outside the
+axis, so its sizes hold even where the field is larger than the map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import count
+from math import gcd, lcm
+
+import numpy as np
+
+from atrous.geometry.relation import Relation
+from atrous.geometry.taps import NOTHING_HI, NOTHING_LO, Ints
+
+_order = count()
+
+
+@dataclass(frozen=True, eq=False)
+class Periodic:
+    """Output o reads from `lo[o mod q] + (o // q) * step` to `hi[o mod q] + (o // q) * step`."""
+
+    step: int
+    lo: Ints
+    hi: Ints
+
+    @property
+    def period(self) -> int:
+        """q: the number of phases."""
+        return len(self.lo)
+
+    @property
+    def rates(self) -> tuple[Fraction, Fraction]:
+        """Input steps per output step, twice (see `Rows.rates`)."""
+        rate = Fraction(self.step, self.period)
+        return rate, rate
+
+    def hulls(self, outputs: Ints) -> tuple[Ints, Ints]:
+        """First and last input of the given outputs."""
+        if self.period == 1:
+            phase, base = np.zeros_like(outputs), outputs * self.step
+        else:
+            phase, base = outputs % self.period, outputs // self.period * self.step
+        lo, hi = self.lo[phase], self.hi[phase]
+        nothing = lo > hi
+        return np.where(nothing, lo, lo + base), np.where(nothing, hi, hi + base)
+
+
+class Rows:
+    """A union of ways that advance at different rates: one interval per output, computed on demand.
+
+    Attributes:
+        rates: smallest and largest input steps per output step.
+    """
+
+    def __init__(
+        self, ways: Sequence[tuple[Relation, Pattern]], rates: tuple[Fraction, Fraction]
+    ) -> None:
+        self.rates = rates
+        self._ways = tuple(ways)
+        self._order = next(_order)
+        self._first = 0
+        self._lo: Ints = np.zeros(0, dtype=np.int64)
+        self._hi: Ints = np.zeros(0, dtype=np.int64)
+
+    def hulls(self, outputs: Ints) -> tuple[Ints, Ints]:
+        """First and last input of the given outputs."""
+        filled = outputs[(outputs < NOTHING_LO) & (outputs > NOTHING_HI)]
+        if len(filled) == 0:
+            return np.full_like(outputs, NOTHING_LO), np.full_like(outputs, NOTHING_HI)
+        self._prepare(int(filled.min()), int(filled.max()) + 1)
+        at = outputs - self._first
+        return self._lo[at], self._hi[at]
+
+    def _covers(self, start: int, stop: int) -> bool:
+        return self._first <= start and stop <= self._first + len(self._lo)
+
+    def _prepare(self, start: int, stop: int) -> None:
+        """Make outputs `[start, stop)` known, and first what they need upstream."""
+        if self._covers(start, stop):
+            return
+        wanted: dict[Rows, tuple[int, int]] = {self: (start, stop)}
+        pending: list[Rows] = [self]
+        plan: list[Rows] = []
+        while pending:
+            rows = max(pending, key=lambda r: r._order)
+            pending.remove(rows)
+            plan.append(rows)
+            lo, hi = wanted[rows]
+            if len(rows._lo):
+                lo, hi = min(lo, rows._first), max(hi, rows._first + len(rows._lo))
+                wanted[rows] = lo, hi
+            for relation, source in rows._ways:
+                if not isinstance(source, Rows):
+                    continue
+                first, last = relation.hulls(np.arange(lo, hi, dtype=np.int64))
+                filled = first <= last
+                if not filled.any():
+                    continue
+                a, b = int(first[filled].min()), int(last[filled].max()) + 1
+                if source in wanted:
+                    old = wanted[source]
+                    wanted[source] = min(old[0], a), max(old[1], b)
+                elif not source._covers(a, b):
+                    wanted[source] = a, b
+                    pending.append(source)
+        for rows in reversed(plan):
+            rows._compute(*wanted[rows])
+
+    def _compute(self, start: int, stop: int) -> None:
+        outputs = np.arange(start, stop, dtype=np.int64)
+        parts = [through(relation, source, outputs) for relation, source in self._ways]
+        self._first = start
+        self._lo = np.minimum.reduce([lo for lo, _ in parts])
+        self._hi = np.maximum.reduce([hi for _, hi in parts])
+
+
+Pattern = Periodic | Rows
+
+SOURCE = Periodic(1, np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64))
+"""The pattern of an input axis itself."""
+
+
+def constant(lo: int, hi: int) -> Periodic:
+    """The pattern of outputs that all read inputs `lo` to `hi`."""
+    return Periodic(0, np.array([lo], dtype=np.int64), np.array([hi], dtype=np.int64))
+
+
+def combine(outputs: int, ways: Sequence[tuple[Relation, Pattern]]) -> Pattern:
+    """The pattern of an axis of `outputs` positions that reads along each of `ways`."""
+    parts = [_compose(outputs, relation, source) for relation, source in ways]
+    if all(isinstance(part, Periodic) for part in parts):
+        merged = _merge(outputs, [part for part in parts if isinstance(part, Periodic)])
+        if merged is not None:
+            return merged
+    rates = [a * b for relation, source in ways for a in relation.rates for b in source.rates]
+    return Rows(ways, (min(rates), max(rates)))
+
+
+def through(relation: Relation, source: Pattern, outputs: Ints) -> tuple[Ints, Ints]:
+    """First and last input of `outputs` along one way."""
+    if relation.step == 0 and len(outputs) > relation.period:
+        lo, hi = through(relation, source, np.arange(relation.period, dtype=np.int64))
+        return lo[outputs % relation.period], hi[outputs % relation.period]
+    position, mids, _ = relation.pattern(outputs)
+    lo = np.full(len(outputs), NOTHING_LO, dtype=np.int64)
+    hi = np.full(len(outputs), NOTHING_HI, dtype=np.int64)
+    if len(mids):
+        first, last = source.hulls(mids)
+        starts = np.flatnonzero(np.diff(position, prepend=np.int64(-1)))
+        rows = position[starts]
+        lo[rows] = np.minimum.reduceat(first, starts)
+        hi[rows] = np.maximum.reduceat(last, starts)
+    return lo, hi
+
+
+def _compose(outputs: int, relation: Relation, source: Pattern) -> Periodic | None:
+    if isinstance(source, Rows):
+        return None
+    if source.period == 1:
+        # One phase: the ends of a row of taps are the ends of what it reads.
+        lo, hi = source.lo[0], source.hi[0]
+        nothing = relation.taps.lo > relation.taps.hi
+        ends = relation.taps.lo * source.step, relation.taps.hi * source.step
+        low, high = ends if source.step >= 0 else ends[::-1]
+        if not nothing.any():
+            return Periodic(relation.step * source.step, low + lo, high + hi)
+        return Periodic(
+            relation.step * source.step,
+            np.where(nothing, NOTHING_LO, low + lo),
+            np.where(nothing, NOTHING_HI, high + hi),
+        )
+    factor = source.period // gcd(source.period, abs(relation.step))
+    period = relation.period * factor
+    if period > max(outputs, relation.period):
+        return None
+    step = relation.step * factor // source.period * source.step
+    return Periodic(step, *through(relation, source, np.arange(period, dtype=np.int64)))
+
+
+def _merge(outputs: int, parts: Sequence[Periodic]) -> Periodic | None:
+    if len(parts) == 1:
+        return parts[0]
+    if any(part.rates != parts[0].rates for part in parts):
+        return None
+    period = lcm(*(part.period for part in parts))
+    if period > max(outputs, *(part.period for part in parts)):
+        return None
+    phases = np.arange(period, dtype=np.int64)
+    hulls = [part.hulls(phases) for part in parts]
+    return Periodic(
+        parts[0].step * (period // parts[0].period),
+        np.minimum.reduce([lo for lo, _ in hulls]),
+        np.maximum.reduce([hi for _, hi in hulls]),
+    )

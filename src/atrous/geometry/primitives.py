@@ -1,0 +1,203 @@
+"""The relations of the elementary operations, each from its definition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from math import floor, gcd
+from typing import Literal
+
+import numpy as np
+
+from atrous.geometry.relation import Relation
+from atrous.geometry.sizes import check_window, effective_kernel
+from atrous.geometry.taps import Ints, Taps
+
+PadMode = Literal["constant", "reflect", "replicate", "circular"]
+
+
+@dataclass(frozen=True)
+class Window:
+    """The sliding window of a convolution or pool on one axis.
+
+    Tap `a` of output `o` reads input `o * stride + a * dilation - left`.
+    """
+
+    kernel_size: int
+    stride: int = 1
+    dilation: int = 1
+    left: int = 0
+
+    def __post_init__(self) -> None:
+        check_window(self.kernel_size, self.stride, self.dilation)
+
+    @property
+    def span(self) -> int:
+        """Inputs from the first to the last tap."""
+        return effective_kernel(self.kernel_size, self.dilation)
+
+    @lru_cache(maxsize=1024)  # noqa: B019 - windows are small values, and shared by many layers
+    def relation(self, outputs: int, inputs: int) -> Relation:
+        """What the outputs read on an axis of `inputs` positions."""
+        taps = np.arange(self.kernel_size, dtype=np.int64) * self.dilation - self.left
+        return Relation(outputs, inputs, self.stride, Taps.single(taps))
+
+    def extent(self, lo: int, hi: int) -> tuple[int, int]:
+        """The inputs, padding included, from the first tap of `lo` to the last of `hi - 1`."""
+        return lo * self.stride - self.left, (hi - 1) * self.stride - self.left + self.span
+
+    def dilated(self, factor: int, stride: int = 1) -> Window:
+        """The same window on an input `factor` times denser, with a new stride."""
+        return Window(self.kernel_size, stride, self.dilation * factor, self.left * factor)
+
+
+def transposed(
+    outputs: int, inputs: int, kernel_size: int, *, stride: int, dilation: int, left: int
+) -> Relation:
+    """A transposed convolution: output `o` reads `(o + left - a * dilation) / stride`, where whole.
+
+    `left` is PyTorch's `padding`: positions taken off the front.
+    """
+    check_window(kernel_size, stride, dilation)
+    shifted = left - np.arange(kernel_size, dtype=np.int64) * dilation
+    rows = [
+        [int(v) // stride for v in phase + shifted if v % stride == 0] for phase in range(stride)
+    ]
+    return Relation(outputs, inputs, 1, Taps.of(rows))
+
+
+def block(outputs: int, inputs: int, groups: int) -> Relation:
+    """Each of `groups` equal runs of outputs reads the whole of its own run of inputs.
+
+    The channel axis of a grouped convolution.
+    """
+    size_out, size_in = outputs // groups, inputs // groups
+    if groups == 1:
+        return Relation.whole(outputs, inputs)
+    row = list(range(size_in))
+    return Relation(outputs, inputs, size_in, Taps.of([row] * size_out))
+
+
+def strided(outputs: int, inputs: int, *, start: int = 0, step: int = 1) -> Relation:
+    """Output `o` reads input `start + o * step`: slices, crops, pads, flips, selections.
+
+    What falls outside the axis is padding; `step` 0 reads one input everywhere (broadcasting).
+    """
+    return Relation(outputs, inputs, step, Taps.single([start]))
+
+
+def padded(inputs: int, left: int, right: int, mode: PadMode = "constant") -> Relation:
+    """Padding of an axis; a negative amount crops.
+
+    ```
+    input            a b c d        left 2, right 1
+    constant     . . a b c d .
+    reflect      c b a b c d c
+    replicate    a a a b c d d
+    circular     c d a b c d a
+    ```
+    """
+    outputs = inputs + left + right
+    base = strided(outputs, inputs, start=-left)
+    if mode == "constant" or inputs == 0:
+        return base
+    position = np.arange(outputs, dtype=np.int64) - left
+    outside = np.flatnonzero((position < 0) | (position >= inputs)).astype(np.int64)
+    at = position[outside]
+    if mode == "replicate":
+        source = np.clip(at, 0, inputs - 1)
+    elif mode == "circular":
+        source = at % inputs
+    else:
+        source = np.where(at < 0, -at, 2 * (inputs - 1) - at)
+    return Relation(
+        outputs, inputs, 1, base.taps, outside, _one_each(source) if len(source) else Taps.of([])
+    )
+
+
+def adaptive(outputs: int, inputs: int) -> Relation:
+    """Adaptive pooling: output `o` reads `floor(o * n / m)` up to `ceil((o + 1) * n / m)`."""
+    common = gcd(outputs, inputs)
+    period, step = outputs // common, inputs // common
+    rows = [range(o * step // period, -(-(o + 1) * step // period)) for o in range(period)]
+    return Relation(outputs, inputs, step, Taps.of(rows))
+
+
+def gathered(outputs: int, inputs: int, source: Ints, rate: Fraction) -> Relation:
+    """Output `o` reads input `source[o]`: nearest resizing and any constant index.
+
+    Periodic where `source` advances by `rate` (inputs per output); other rows are exceptions.
+    """
+    period, step = rate.denominator, rate.numerator
+    if period > outputs:
+        period, step = max(outputs, 1), round(rate * outputs)
+    pattern = source[:period]
+    o = np.arange(outputs, dtype=np.int64)
+    follows = source == pattern[o % period] + o // period * step
+    odd = np.flatnonzero(~follows).astype(np.int64)
+    return Relation(
+        outputs, inputs, step, _one_each(pattern), odd, _one_each(source[odd]), (rate, rate)
+    )
+
+
+def linear_source(scale: Fraction, align_corners: bool, output: int) -> Fraction:
+    """Where linear resizing samples for `output`, in input positions, before clamping."""
+    if align_corners:
+        return scale * output
+    return scale * (output + Fraction(1, 2)) - Fraction(1, 2)
+
+
+def linear(outputs: int, inputs: int, scale: Fraction, *, align_corners: bool) -> Relation:
+    """Linear resizing; `scale` is input steps per output step.
+
+    A sample that lands on an input has one tap there, another has two; positions before the first
+    or behind the last input are clamped.
+    """
+    period, step = scale.denominator, scale.numerator
+    if period > outputs:
+        period, step = max(outputs, 1), round(scale * outputs)
+    rows: list[list[int]] = []
+    for o in range(period):
+        source = linear_source(scale, align_corners, o)
+        base = floor(source)
+        rows.append([base] if source == base else [base, base + 1])
+    odd: dict[int, Sequence[int]] = {}
+    for o in _clamped(outputs, inputs, scale, align_corners):
+        source = min(max(linear_source(scale, align_corners, o), Fraction(0)), Fraction(inputs - 1))
+        base = floor(source)
+        odd[o] = [base] if source == base else [base, base + 1]
+    exceptional = np.array(sorted(odd), dtype=np.int64)
+    return Relation(
+        outputs,
+        inputs,
+        step,
+        Taps.of(rows),
+        exceptional,
+        Taps.of([odd[int(o)] for o in exceptional]),
+        (scale, scale),
+    )
+
+
+def _clamped(outputs: int, inputs: int, scale: Fraction, align_corners: bool) -> list[int]:
+    """Outputs whose sample lies outside the input's first and last position."""
+
+    def outside(o: int) -> bool:
+        return not 0 <= linear_source(scale, align_corners, o) <= inputs - 1
+
+    found = []
+    for ends in (range(outputs), range(outputs - 1, -1, -1)):
+        for o in ends:
+            if not outside(o):
+                break
+            found.append(o)
+    return sorted(set(found))
+
+
+def _one_each(source: Ints) -> Taps:
+    """One row per entry, holding just that entry."""
+    size = len(source)
+    return Taps(
+        np.arange(size + 1, dtype=np.int64), source.astype(np.int64), np.ones(size, np.int64)
+    )

@@ -1,0 +1,1 @@
+"""From a model to a program: capture, nodes, and one rule per operator family."""

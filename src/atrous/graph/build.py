@@ -1,0 +1,295 @@
+"""From torch's exported graph to a `Program`: constants apart, in-place twins, descriptions."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind, OutputKind
+from torch.utils import _pytree as pytree
+
+import atrous.graph.rules  # noqa: F401 - importing registers the rules
+from atrous.graph.program import Node, Place, Program
+from atrous.graph.rule import Call, Operand, describe
+
+
+class WrittenViewError(Exception):
+    """A view is written while its base is still in use: the graph must be functional first."""
+
+
+def build_program(exported: ExportedProgram) -> Program:
+    """The program of an exported graph.
+
+    In-place operators become their functional twins, and later uses follow. Where a view is
+    written whose base is used again, the graph is made functional first.
+    """
+    try:
+        return _Builder(exported).build()
+    except WrittenViewError:
+        return _Builder(exported.run_decompositions({})).build()
+
+
+def _living(nodes: Mapping[str, Node], wanted: list[str]) -> dict[str, Node]:
+    """The nodes that some wanted node depends on, in order."""
+    living = set(wanted)
+    for node in reversed(list(nodes.values())):
+        if node.name in living and node.call is not None:
+            living.update(o.name for o in node.call.operands if not o.is_constant)
+    return {name: node for name, node in nodes.items() if name in living}
+
+
+@dataclass
+class _Builder:
+    exported: ExportedProgram
+    nodes: dict[str, Node] = field(default_factory=dict)
+    constants: dict[str, Tensor | Call] = field(default_factory=dict)
+    inputs: list[str] = field(default_factory=list)
+    operands: dict[str, Operand] = field(default_factory=dict)
+    reads: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def build(self) -> Program:
+        signature = self.exported.graph_signature
+        specs = {spec.arg.name: spec for spec in signature.input_specs}
+        environment: dict[fx.Node, Any] = {}
+        for node in self.exported.graph.nodes:
+            if node.op == "placeholder":
+                environment[node] = self._placeholder(node, specs[node.name])
+        results = self._walk(self.exported.graph_module, environment, "")
+        leaves = [
+            value
+            for value, spec in zip(results, signature.output_specs, strict=True)
+            if spec.kind == OutputKind.USER_OUTPUT
+        ]
+        labels = _output_labels(self.exported, len(leaves))
+        outputs = {
+            label: value.name
+            for label, value in zip(labels, leaves, strict=True)
+            if isinstance(value, Operand) and not value.is_constant
+        }
+        parameters = {
+            spec.target: value.numel()
+            for spec in signature.input_specs
+            if spec.kind == InputKind.PARAMETER
+            and spec.target
+            and isinstance(value := self.constants[spec.arg.name], Tensor)
+        }
+        nodes = _living(self.nodes, [*self.inputs, *outputs.values()])
+        return Program(nodes, tuple(self.inputs), outputs, self.constants, parameters)
+
+    def _placeholder(self, node: fx.Node, spec: Any) -> Any:
+        value = node.meta.get("val")
+        if not isinstance(value, Tensor):
+            return value
+        operand = Operand(
+            node.name, tuple(value.shape), value.dtype, spec.kind != InputKind.USER_INPUT
+        )
+        self.operands[node.name] = operand
+        if spec.kind == InputKind.USER_INPUT:
+            self.inputs.append(node.name)
+            place = Place("", "", "")
+            self.nodes[node.name] = Node(node.name, None, None, operand.shape, operand.dtype, place)
+        else:
+            table = (
+                self.exported.constants
+                if spec.target in self.exported.constants
+                else self.exported.state_dict
+            )
+            self.constants[node.name] = table[spec.target]
+            self.reads[node.name] = (spec.target,) if spec.kind == InputKind.PARAMETER else ()
+        return operand
+
+    def _walk(self, module: Any, environment: dict[fx.Node, Any], prefix: str) -> tuple[Any, ...]:
+        """Translate one graph; returns what it outputs."""
+        aliases = _Aliases(module.graph)
+        for node in module.graph.nodes:
+            if node.op == "placeholder":
+                continue
+            if node.op == "output":
+                return tuple(fx.map_arg(tuple(node.args[0]), environment.__getitem__))
+            if node.op == "get_attr":
+                value = _attribute(module, node.target)
+                environment[node] = (
+                    self._constant(prefix + node.name, value)
+                    if isinstance(value, Tensor)
+                    else value
+                )
+                continue
+            args = fx.map_arg(node.args, environment.__getitem__)
+            kwargs = fx.map_arg(node.kwargs, environment.__getitem__)
+            if node.target is operator.getitem:
+                environment[node] = args[0][args[1]]
+            elif isinstance(node.target, torch._ops.HigherOrderOperator):
+                environment[node] = self._inline(node, args, prefix)
+            else:
+                result = self._call(node, args, kwargs, prefix)
+                environment[node] = result
+                written = aliases.written(node)
+                if written is not None:
+                    environment[written] = result
+        return ()
+
+    def _constant(self, name: str, value: Tensor) -> Operand:
+        self.constants[name] = value
+        self.reads[name] = ()
+        return Operand(name, tuple(value.shape), value.dtype, True)
+
+    def _inline(self, node: fx.Node, args: tuple[Any, ...], prefix: str) -> Any:
+        """A region under autocast or another gradient mode: its operators, one by one."""
+        at = next((i for i, a in enumerate(args) if isinstance(a, fx.GraphModule)), None)
+        if at is None:
+            raise NotImplementedError(
+                f"operator {node.target} must not hold control flow. Replace data-dependent "
+                "control flow by tensor operations, or analyse the branches as models of their own."
+            )
+        inner = args[at]
+        places = [n for n in inner.graph.nodes if n.op == "placeholder"]
+        environment = dict(zip(places, args[at + 1 :], strict=True))
+        return self._walk(inner, environment, f"{prefix}{node.name}.")
+
+    def _call(
+        self, node: fx.Node, args: tuple[Any, ...], kwargs: Mapping[str, Any], prefix: str
+    ) -> Any:
+        target = _functional(node.target)
+        bound = _bind(target, args, kwargs)
+        value = node.meta.get("val")
+        if isinstance(value, Tensor):
+            return self._value(node, prefix + node.name, target, bound, value, 0)
+        if isinstance(value, list | tuple):
+            used = {user.args[1] for user in node.users if user.target is operator.getitem}
+            return [
+                self._value(node, f"{prefix}{node.name}.{k}", target, bound, item, k)
+                if isinstance(item, Tensor) and k in used
+                else item
+                for k, item in enumerate(value)
+            ]
+        return value
+
+    def _value(
+        self, node: fx.Node, name: str, target: Any, args: Mapping[str, Any], value: Tensor, k: int
+    ) -> Operand:
+        shape = tuple(int(n) for n in value.shape)
+        op = target._schema.name.replace("::", ".")
+        call = Call(op, args, shape, value.dtype, k, target)
+        parameters = {p: None for o in call.operands for p in self.reads.get(o.name, ())}
+        # A tensor that lends only its shape passes no data on.
+        data = any(not operand.is_constant for operand in call.operands)
+        description = describe(call) if data else None
+        if description is None or not description.reads:
+            self.constants[name] = call
+            self.reads[name] = tuple(parameters)
+            return Operand(name, shape, value.dtype, True)
+        self.nodes[name] = Node(
+            name, call, description, shape, value.dtype, _place(node), tuple(parameters)
+        )
+        return Operand(name, shape, value.dtype, False)
+
+
+class _Aliases:
+    """Which values share memory, to follow writes."""
+
+    def __init__(self, graph: fx.Graph) -> None:
+        self._root: dict[fx.Node, fx.Node] = {}
+        self._family: dict[fx.Node, list[fx.Node]] = {}
+        self._order = {node: index for index, node in enumerate(graph.nodes)}
+        for node in graph.nodes:
+            source = _aliased_argument(node)
+            root = self._root.get(source, source) if source is not None else node
+            self._root[node] = root
+            self._family.setdefault(root, []).append(node)
+
+    def written(self, node: fx.Node) -> fx.Node | None:
+        """The value that an in-place node overwrites; None for other nodes.
+
+        Raises:
+            WrittenViewError: if another view of the same memory is used afterwards.
+        """
+        target = node.target
+        if not isinstance(target, torch._ops.OpOverload) or not target._schema.is_mutable:
+            return None
+        first = node.args[0] if node.args else None
+        if not isinstance(first, fx.Node):
+            raise WrittenViewError
+        now = self._order[node]
+        for other in self._family[self._root[first]]:
+            if other is first or self._order[other] >= now:
+                continue
+            if any(self._order[user] > now for user in other.users if user in self._order):
+                raise WrittenViewError
+        return first
+
+
+def _aliased_argument(node: fx.Node) -> fx.Node | None:
+    """The argument whose memory a node's result shares."""
+    if node.target is operator.getitem and isinstance(node.args[0], fx.Node):
+        return node.args[0]
+    if not isinstance(node.target, torch._ops.OpOverload):
+        return None
+    schema = node.target._schema
+    if not any(r.alias_info is not None for r in schema.returns):
+        return None
+    for argument, value in zip(schema.arguments, node.args, strict=False):
+        if argument.alias_info is not None and isinstance(value, fx.Node):
+            return value
+    return None
+
+
+def _functional(target: Any) -> Any:
+    """The overload without a write: `relu_` -> `relu`."""
+    if not target._schema.is_mutable:
+        return target
+    packet = target._schema.name.partition("::")[2]
+    namespace = getattr(torch.ops, target.namespace)
+    twin = getattr(namespace, packet.removesuffix("_"), None)
+    overload = getattr(twin, target._overloadname, None)
+    return target if overload is None else overload
+
+
+def _bind(target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    bound: dict[str, Any] = {}
+    for position, argument in enumerate(target._schema.arguments):
+        if position < len(args) and not argument.kwarg_only:
+            bound[argument.name] = args[position]
+        elif argument.name in kwargs:
+            bound[argument.name] = kwargs[argument.name]
+        else:
+            bound[argument.name] = argument.default_value
+    return bound
+
+
+def _attribute(module: Any, path: str) -> Any:
+    for part in path.split("."):
+        module = getattr(module, part)
+    return module
+
+
+def _place(node: fx.Node) -> Place:
+    stack = node.meta.get("nn_module_stack") or {}
+    path, kind = next(reversed(stack.values()), ("", ""))
+    name = kind if isinstance(kind, str) else kind.__qualname__
+    return Place(
+        path.partition("@")[0], name.rpartition(".")[2], node.meta.get("stack_trace") or ""
+    )
+
+
+def _output_labels(exported: ExportedProgram, count: int) -> list[str]:
+    """Where each output leaf lies in the output structure: "out", "0", "features.2"."""
+    spec = exported.call_spec.out_spec
+    if spec is None or spec.num_leaves != count:
+        return [str(k) for k in range(count)]
+    tree = pytree.tree_unflatten(list(range(count)), spec)
+    labels = [""] * count
+    for path, leaf in pytree.tree_flatten_with_path(tree)[0]:
+        labels[leaf] = ".".join(_key(entry) for entry in path) or "output"
+    return labels
+
+
+def _key(entry: Any) -> str:
+    for attribute in ("key", "idx", "name"):
+        if hasattr(entry, attribute):
+            return str(getattr(entry, attribute))
+    return str(entry)

@@ -1,0 +1,198 @@
+"""A captured model: nodes in order, each with its description and where it came from."""
+
+from __future__ import annotations
+
+import difflib
+import linecache
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from atrous.graph.region import Region
+from atrous.graph.rule import Call, Description, Operand, Unknown, call_overload
+
+_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a node came from.
+
+    Attributes:
+        module: path of the innermost module, "" for the model itself.
+        module_type: that module's class name.
+        trace: Python frames at the call, outermost first.
+    """
+
+    module: str
+    module_type: str
+    trace: str = field(repr=False)
+
+    @cached_property
+    def source(self) -> str:
+        """`file:line` of the last frame outside torch; "" if there is none."""
+        frames = [m for m in _FRAME.finditer(self.trace) if not is_torch_file(m["file"])]
+        return f"{frames[-1]['file']}:{frames[-1]['line']}" if frames else ""
+
+    @cached_property
+    def code(self) -> str:
+        """The source line at `source`; "" if it cannot be read."""
+        file, _, line = self.source.rpartition(":")
+        return linecache.getline(file, int(line)).strip() if file else ""
+
+
+_TORCH = str(Path(torch.__file__).parent)
+
+
+def is_torch_file(path: str) -> bool:
+    """Whether a source file belongs to PyTorch itself."""
+    return path.startswith(_TORCH)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One value that depends on the input.
+
+    Attributes:
+        name: unique in the program.
+        call: the operator call; None for an input.
+        description: what its rule says; None for an input.
+        shape: shape of the value.
+        dtype: type of the value.
+        place: where it came from.
+        parameters: the model's parameters it reads, directly or through constants.
+    """
+
+    name: str
+    call: Call | None
+    description: Description | None
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    place: Place
+    parameters: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """The operator without its namespace, as "conv2d"; "input" for an input."""
+        return self.call.op.rpartition(".")[2] if self.call else "input"
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        """The data it reads; constants left out."""
+        if self.description is None:
+            return ()
+        return tuple(
+            read.operand for read in self.description.reads if not read.operand.is_constant
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A model as nodes that depend on its input, with constants beside them.
+
+    Attributes:
+        nodes: every value that depends on an input, inputs first, in order of computation.
+        inputs: names of the input nodes.
+        outputs: the model's outputs: label (its place in the output structure) -> node.
+        constants: values that depend on no input: tensors, or calls yet to be made.
+        parameters: numbers of elements of the model's parameters, each counted once.
+    """
+
+    nodes: Mapping[str, Node]
+    inputs: tuple[str, ...]
+    outputs: Mapping[str, str]
+    constants: Mapping[str, Tensor | Call]
+    parameters: Mapping[str, int]
+
+    @cached_property
+    def unknown(self) -> tuple[Node, ...]:
+        """Nodes whose operator has no rule."""
+        return tuple(n for n in self.nodes.values() if isinstance(n.description, Unknown))
+
+    @cached_property
+    def _by_module(self) -> dict[str, str]:
+        last: dict[str, str] = {}
+        for node in self.nodes.values():
+            path = node.place.module
+            while True:
+                last[path] = node.name
+                if not path:
+                    break
+                path = path.rpartition(".")[0]
+        return last
+
+    def find(self, name: str) -> Node:
+        """A node by its own name, or the last node of a module by the module's path.
+
+        Raises:
+            KeyError: if there is none; the message names the nearest.
+        """
+        found = name if name in self.nodes else self._by_module.get(name)
+        if found is None:
+            raise KeyError(
+                f"node must be a module path or a node of the model, got {name!r}."
+                f"{nearest(name, [*self._by_module, *self.nodes])}"
+            )
+        return self.nodes[found]
+
+    def output(self, label: str | None = None) -> Node:
+        """An output by its label; by default the first that depends on an input.
+
+        Raises:
+            KeyError: if there is none of that label.
+        """
+        if label is None:
+            return self.nodes[next(iter(self.outputs.values()))]
+        if label not in self.outputs:
+            raise KeyError(
+                f"output must be one of {', '.join(map(repr, self.outputs))}, got {label!r}."
+            )
+        return self.nodes[self.outputs[label]]
+
+    def input(self, name: str | None = None) -> Node:
+        """An input by its name; by default the first.
+
+        Raises:
+            KeyError: if there is none of that name.
+        """
+        if name is None:
+            return self.nodes[self.inputs[0]]
+        if name not in self.inputs:
+            raise KeyError(
+                f"input must be one of {', '.join(map(repr, self.inputs))}, got {name!r}."
+            )
+        return self.nodes[name]
+
+    def constant(self, name: str) -> Tensor:
+        """The value of a constant, computed if it is a call."""
+        value = self.constants[name]
+        if isinstance(value, Tensor):
+            return value.detach()
+        args = {key: self._constant_argument(item) for key, item in value.args.items()}
+        result = call_overload(value.target, args)
+        out: Tensor = result if isinstance(result, Tensor) else result[value.output]
+        return out
+
+    def _constant_argument(self, value: object) -> object:
+        if isinstance(value, Operand):
+            # Data that only lends its shape or type to a constant may hold anything.
+            tensor = (
+                self.constant(value.name)
+                if value.name in self.constants
+                else torch.zeros(value.shape, dtype=value.dtype)
+            )
+            return Region.whole(tensor)
+        if isinstance(value, list | tuple):
+            return [self._constant_argument(v) for v in value]
+        return value
+
+
+def nearest(name: str, candidates: list[str]) -> str:
+    """ " Did you mean ...?" with the most similar names; "" if none is similar."""
+    close = difflib.get_close_matches(name, [c for c in candidates if c], n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""

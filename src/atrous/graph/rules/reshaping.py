@@ -1,0 +1,197 @@
+"""Views that re-bracket, reorder, add or drop axes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from math import prod
+
+from torch import Tensor
+
+from atrous.graph.example import Draw, Example
+from atrous.graph.movement import mover, regroup
+from atrous.graph.region import Box
+from atrous.graph.rule import (
+    Arguments,
+    Call,
+    Description,
+    Digit,
+    Movement,
+    Read,
+    Regroup,
+    identity_links,
+    rule,
+    unlinked_read,
+)
+
+
+def _view_examples(draw: Draw, op: str) -> Example:
+    a, b, c = draw.lengths(3, 1, 4)
+    x = draw.tensor(a * b, c, 2)
+    if op.endswith("flatten"):
+        return Example("using_ints", (x, draw.some([0, 1]), draw.some([-1, 1])))
+    if op.endswith("unflatten"):
+        return Example("int", (x, 0, [a, b]))
+    target = draw.some(
+        [[a, b, c, 2], [a, b * c * 2], [a * b * c, 2], [2, c, a * b] if c == 1 else [-1]]
+    )
+    return Example("default", (x, target))
+
+
+def _permute_examples(draw: Draw, op: str) -> Example:
+    x = draw.tensor(*draw.lengths(3, 1, 4))
+    if op.endswith("permute"):
+        return Example("default", (x, draw.sample([0, 1, 2], 3)))
+    if op.endswith(".t"):
+        return Example("default", (x[0],))
+    if op.endswith("movedim"):
+        return Example("intlist", (x, [0, 2], draw.some([[1, 0], [2, 1], [-1, 0]])))
+    return Example("int", (x, draw.some([0, 1, -1]), draw.some([2, -2])))
+
+
+def _squeeze_examples(draw: Draw, op: str) -> Example:
+    x = draw.tensor(2, 1, draw.randint(1, 3), 1)
+    if op.endswith("unsqueeze"):
+        return Example("default", (x, draw.some([0, 1, -1, 4])))
+    overload, args = draw.some(
+        [("default", ()), ("dim", (draw.some([1, 2, -1]),)), ("dims", ([1, -1],))]
+    )
+    return Example(overload, (x, *args))
+
+
+def _expand_examples(draw: Draw, op: str) -> Example:
+    n = draw.randint(1, 3)
+    if op.endswith("expand_as"):
+        return Example("default", (draw.tensor(n, 1, 2), draw.tensor(3, n, 2, 2)))
+    return Example(
+        "default", (draw.tensor(n, 1, 2), draw.some([[n, 4, 2], [3, n, 2, 2], [-1, 3, -1]]))
+    )
+
+
+def _same(read: Regroup, call: Call) -> Movement:
+    def run(args: Arguments, box: Box) -> Tensor:
+        return regroup(args["self"], box, call.shape)
+
+    return Movement((read,), run)
+
+
+@rule(
+    "aten.view",
+    "aten.reshape",
+    "aten._unsafe_view",
+    "aten.flatten",
+    "aten.unflatten",
+    examples=_view_examples,
+)
+def view(call: Call) -> Description:
+    """The same elements in the same order under another shape."""
+    x = call.operand("self")
+    digits = rebracket(x.shape, call.shape)
+    if digits is None:
+        # Boundaries that do not nest: which input an axis position reads depends on the others.
+        read = unlinked_read(x, len(call.shape), "bound")
+        return Movement((read,), lambda args, box: regroup(args["self"], box, call.shape))
+    return _same(Regroup(x, digits), call)
+
+
+def rebracket(
+    before: tuple[int, ...], after: tuple[int, ...]
+) -> tuple[tuple[Digit, ...], ...] | None:
+    """The axes of shape `after` as digits of the axes of shape `before`; None if they do not nest.
+
+    >>> for parts in rebracket((6, 4), (2, 12)):
+    ...     print(*parts)
+    Digit(axis=0, divisor=3, length=2)
+    Digit(axis=0, divisor=1, length=3) Digit(axis=1, divisor=1, length=4)
+    """
+    if prod(before) == 0:
+        return None
+    ends = sorted({1, *_suffix_products(before), *_suffix_products(after)})
+    if any(high % low for low, high in itertools.pairwise(ends)):
+        return None
+    owner = _owners(before)
+    digits: list[tuple[Digit, ...]] = []
+    stride = prod(after)
+    for length in after:
+        top, stride = stride, stride // length
+        parts = []
+        for low, high in itertools.pairwise(ends):
+            if stride <= low and high <= top:
+                axis, weight = owner(low)
+                parts.append(Digit(axis, low // weight, high // low))
+        digits.append(tuple(reversed(parts)))
+    return tuple(digits)
+
+
+def _suffix_products(shape: tuple[int, ...]) -> list[int]:
+    return [prod(shape[axis:]) for axis in range(len(shape))]
+
+
+def _owners(shape: tuple[int, ...]) -> Callable[[int], tuple[int, int]]:
+    def owner(boundary: int) -> tuple[int, int]:
+        for axis in reversed(range(len(shape))):
+            weight = prod(shape[axis + 1 :])
+            if weight <= boundary < weight * shape[axis]:
+                return axis, weight
+        raise AssertionError("a boundary inside the shape belongs to an axis")
+
+    return owner
+
+
+@rule(
+    "aten.permute",
+    "aten.transpose",
+    "aten.swapaxes",
+    "aten.t",
+    "aten.movedim",
+    examples=_permute_examples,
+)
+def permute(call: Call) -> Description:
+    """Axes in another order."""
+    x = call.operand("self")
+    axes = len(x.shape)
+    order = list(range(axes))
+    if call.op == "aten.permute":
+        order = [d % axes for d in call.args["dims"]]
+    elif call.op == "aten.movedim":
+        order = _moved(axes, call.args["source"], call.args["destination"])
+    elif axes > 1:
+        a = call.args.get("dim0", call.args.get("axis0", 0)) % axes
+        b = call.args.get("dim1", call.args.get("axis1", 1)) % axes
+        order[a], order[b] = order[b], order[a]
+    return _axes(call, order)
+
+
+def _moved(axes: int, source: Sequence[int], destination: Sequence[int]) -> list[int]:
+    places = {d % axes: s % axes for s, d in zip(source, destination, strict=True)}
+    others = iter(axis for axis in range(axes) if axis not in places.values())
+    return [places[axis] if axis in places else next(others) for axis in range(axes)]
+
+
+@rule("aten.squeeze", "aten.unsqueeze", examples=_squeeze_examples)
+def squeeze(call: Call) -> Description:
+    """Axes of length 1 dropped or added."""
+    x = call.operand("self")
+    axes = len(x.shape)
+    if call.op == "aten.unsqueeze":
+        at = call.args["dim"] % (axes + 1)
+        return _axes(call, [*range(at), None, *range(at, axes)])
+    dims = call.args.get("dim", range(axes))
+    chosen = {d % axes for d in (dims if isinstance(dims, list | tuple | range) else [dims])}
+    return _axes(call, [a for a in range(axes) if not (a in chosen and x.shape[a] == 1)])
+
+
+def _axes(call: Call, order: list[int | None] | list[int]) -> Description:
+    """Output axis k is operand axis `order[k]`, or new."""
+    x = call.operand("self")
+    identity = identity_links(x, x.shape)
+    read = Read(x, tuple(None if axis is None else identity[axis] for axis in order))
+    return Movement((read,), mover(read, "self"))
+
+
+@rule("aten.expand", "aten.expand_as", "aten.broadcast_to", examples=_expand_examples)
+def expand(call: Call) -> Description:
+    """Axes of length 1 repeated, without copying."""
+    x = call.operand("self")
+    read = Read(x, identity_links(x, call.shape))
+    return Movement((read,), mover(read, "self"))

@@ -1,0 +1,86 @@
+"""Values written into a part of another: what in-place assignment becomes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from atrous.geometry.relation import Relation
+from atrous.graph.example import Draw, Example
+from atrous.graph.movement import mover
+from atrous.graph.region import Box
+from atrous.graph.rule import (
+    Arguments,
+    Call,
+    Description,
+    Link,
+    Movement,
+    Pointwise,
+    Read,
+    identity_links,
+    rule,
+)
+
+
+def _scatter_examples(draw: Draw, op: str) -> Example:
+    x = draw.tensor(1, *draw.lengths(2, 3, 6))
+    dim = draw.some([1, 2, -1])
+    if op.endswith("select_scatter"):
+        return Example("default", (x, x.select(dim, 0) + 1, dim, draw.some([0, 1, -1])), (0, 1))
+    start, step = draw.randint(0, 2), draw.randint(1, 2)
+    part = torch.ops.aten.slice(x, dim, start, None, step)
+    return Example("default", (x, part + 1, dim, start, None, step), (0, 1))
+
+
+def _copy_examples(draw: Draw, op: str) -> Example:
+    shape = draw.lengths(2, 1, 4)
+    return Example("default", (draw.tensor(*shape), draw.tensor(shape[1])), (1,))
+
+
+@rule("aten.copy", examples=_copy_examples)
+def copy(call: Call) -> Description:
+    """The second operand, broadcast to the first."""
+    source = call.operand("src")
+    read = Read(source, identity_links(source, call.shape))
+    return Pointwise((read,), mover(read, "src"))
+
+
+@rule("aten.slice_scatter", "aten.select_scatter", examples=_scatter_examples)
+def scatter(call: Call) -> Description:
+    """The first operand with some positions of one axis taken from the second."""
+    base, source = call.operand("self"), call.operand("src")
+    dim = call.args["dim"] % len(base.shape)
+    length = base.shape[dim]
+    if call.op.endswith("select_scatter"):
+        written = range(call.args["index"] % length, call.args["index"] % length + 1)
+    else:
+        start, stop, step = call.args["start"], call.args["end"], call.args["step"]
+        written = range(length)[start:stop:step]
+    kept = list(identity_links(base, call.shape))
+    kept[dim] = Link(dim, Relation.of(length, length, [[0]], exceptions={o: [] for o in written}))
+    first = Read(base, tuple(kept), segment=dim)
+    if call.op.endswith("select_scatter"):
+        axes = [axis for axis in range(len(base.shape)) if axis != dim]
+        links: list[Link | None] = [None] * len(base.shape)
+        for k, axis in enumerate(axes):
+            links[axis] = Link(k, Relation.identity(base.shape[axis]))
+    else:
+        links = list(identity_links(source, source.shape))
+        # Nothing outside the written positions, whatever the pattern says there.
+        nothing: dict[int, list[int]] = {o: [] for o in range(length)}
+        rows = nothing | {o: [k] for k, o in enumerate(written)}
+        links[dim] = Link(
+            dim, Relation.of(length, len(written), [[-written.start]], exceptions=rows)
+        )
+    second = Read(source, tuple(links), segment=dim)
+
+    def run(args: Arguments, box: Box) -> Tensor:
+        lo, hi = box[dim]
+        taken = torch.tensor([o in written for o in range(lo, hi)], dtype=torch.bool)
+        shape = [1] * len(box)
+        shape[dim] = -1
+        old = mover(first, "self")(args, box)
+        new = mover(second, "src")(args, box)
+        return torch.where(taken.reshape(shape), new, old)
+
+    return Movement((first, second), run)

@@ -1,0 +1,1 @@
+"""Showing what was found: tables, pictures, files. Nothing here computes."""

@@ -1,0 +1,130 @@
+"""One self-contained page of an inspection."""
+
+from __future__ import annotations
+
+from html import escape
+
+from atrous.analysis.inspection import Inspection, NodeRow
+from atrous.report.text import _cells, describe_field
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8884; --accent: #2563eb; --warn: #b45309; }
+@media (prefers-color-scheme: dark) { :root { --accent: #7aa2ff; --warn: #fbbf24; } }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
+.note { opacity: .75; } .warn { color: var(--warn); }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th, td { padding: .25rem .7rem .25rem 0; text-align: left; border-bottom: 1px solid var(--line); }
+th { position: sticky; top: 0; background: Canvas; }
+td.n, th.n { text-align: right; }
+td:first-child { font-family: ui-monospace, monospace; font-size: .85rem; }
+svg { width: 100%; height: auto; max-width: 60rem; }
+svg text { fill: currentColor; font-size: 11px; }
+"""
+_HEADS = ("node", "kind", "shape", "field", "stride", "start", "reach", "growth", "status",
+          "params", "MACs")  # fmt: skip
+_NUMERIC = range(3, 8)
+
+
+def to_html(found: Inspection) -> str:
+    """The page; every text that comes from the model is escaped."""
+    shape = " x ".join(map(str, found.input_shape))
+    outputs = "".join(
+        f"<p>{escape(describe_field(field, label).plain)}</p>"
+        for label, name in found.outputs.items()
+        if (field := found.row(name).field) is not None
+    )
+    notes = "".join(
+        f'<p class="warn">out of step: {escape(str(m))} '
+        f'<span class="note">{escape(m.source)}</span></p>'
+        for m in found.misalignments
+    ) + "".join(
+        f'<p class="warn">unknown: {escape(node)}: {escape(reason)}</p>'
+        for node, reason in found.unknown
+    )
+    return (
+        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        f"<title>{escape(found.model)}: receptive fields</title>"
+        f"<style>{_STYLE}</style></head><body>"
+        f"<h1>{escape(found.model)}</h1>"
+        f"<p class='note'>on {escape(found.input)} {shape}; {found.parameters:,} parameters, "
+        f"{found.macs:,} MACs, {len(found.rows)} nodes</p>"
+        f"{outputs}{notes}<h2>Growth of the field</h2>{_growth_chart(found)}"
+        f"<h2>Nodes</h2><div class='scroll'>{_table(found)}</div></body></html>\n"
+    )
+
+
+def _table(found: Inspection) -> str:
+    head = "".join(
+        f"<th class='n'>{h}</th>" if k in _NUMERIC or k > 8 else f"<th>{h}</th>"
+        for k, h in enumerate(_HEADS)
+    )
+    body = "".join(map(_line, found.rows))
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _line(row: NodeRow) -> str:
+    cells = "".join(
+        f"<td class='n'>{escape(str(c))}</td>"
+        if k in _NUMERIC or k > 8
+        else f"<td>{escape(str(c))}</td>"
+        for k, c in enumerate(_cells(row))
+    )
+    return f"<tr title='{escape(row.source, quote=True)}'>{cells}</tr>"
+
+
+def _growth_chart(found: Inspection) -> str:
+    """Field size over the nodes, one line per input axis; the input's length as a dashed line."""
+    width, height, left, bottom = 900.0, 260.0, 50.0, 24.0
+    rows = [row for row in found.rows if row.field is not None]
+    lines = {
+        axis: [
+            (k, a.size, row.module or row.name)
+            for k, row in enumerate(rows)
+            if row.field is not None
+            for a in row.field.axes
+            if a.axis == axis
+        ]
+        for axis in found.axes
+    }
+    lengths = [found.input_shape[axis] for axis in found.axes]
+    top = max([size for line in lines.values() for _, size, _ in line] + lengths, default=1)
+
+    def place(k: float, size: float) -> tuple[float, float]:
+        x = left + k * (width - left - 10) / max(len(rows) - 1, 1)
+        return x, height - bottom - size * (height - bottom - 12) / top
+
+    parts = []
+    for size in sorted({0, *lengths, top}):
+        _, y = place(0, size)
+        dash = " stroke-dasharray='4 4'" if size in lengths else ""
+        parts.append(
+            f"<line x1='{left}' x2='{width - 10}' y1='{y:.1f}' y2='{y:.1f}' stroke='currentColor' "
+            f"stroke-opacity='.3'{dash}/><text x='{left - 6}' y='{y + 4:.1f}' "
+            f"text-anchor='end'>{size}</text>"
+        )
+    distinct: dict[tuple[tuple[int, int, str], ...], list[int]] = {}
+    for axis, line in lines.items():
+        distinct.setdefault(tuple(line), []).append(axis)
+    for number, (path, axes) in enumerate(distinct.items()):
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(k, s) for k, s, _ in path))
+        dash = f" stroke-dasharray='{2 + 3 * number} 3'" if number else ""
+        parts.append(
+            f"<polyline points='{points}' fill='none' stroke='var(--accent)' "
+            f"stroke-width='2'{dash}/>"
+        )
+        for k, size, name in path:
+            x, y = place(k, size)
+            label = f"{name}: {size} on axis {', '.join(map(str, axes))}"
+            parts.append(
+                f"<circle cx='{x:.1f}' cy='{y:.1f}' r='3' fill='var(--accent)'>"
+                f"<title>{escape(label)}</title></circle>"
+            )
+    return (
+        f"<svg viewBox='0 0 {width:.0f} {height:.0f}' role='img' "
+        f"aria-label='field size by node'>{''.join(parts)}"
+        f"<text x='{left}' y='{height - 6}'>nodes in order; dashed: length of the input</text>"
+        "</svg>"
+    )

@@ -1,0 +1,78 @@
+"""Findings as plain data, for JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from atrous.analysis.field import AxisField, Field
+from atrous.analysis.inspection import Inspection, NodeRow, as_number
+
+SCHEMA = "atrous.inspect/1"
+
+
+def to_dict(found: Inspection) -> dict[str, Any]:
+    """An inspection as lists, strings and numbers."""
+    return {
+        "schema": SCHEMA,
+        "model": found.model,
+        "input": {"name": found.input, "shape": list(found.input_shape), "axes": list(found.axes)},
+        "outputs": dict(found.outputs),
+        "parameters": found.parameters,
+        "macs": found.macs,
+        "nodes": [row_to_dict(row) for row in found.rows],
+        "misalignments": [
+            {
+                "node": m.node,
+                "source": m.source,
+                "axis": m.axis,
+                "first": m.first,
+                "second": m.second,
+                "offset": as_number(m.offset),
+                "drift": as_number(m.drift),
+            }
+            for m in found.misalignments
+        ],
+        "unknown": [{"node": node, "reason": reason} for node, reason in found.unknown],
+    }
+
+
+def row_to_dict(row: NodeRow) -> dict[str, Any]:
+    """One node."""
+    return {
+        "name": row.name,
+        "module": row.module,
+        "module_type": row.module_type,
+        "kind": row.kind,
+        "source": row.source,
+        "shape": list(row.shape),
+        "parameters": row.parameters,
+        "macs": row.macs,
+        "field": None if row.field is None else field_to_dict(row.field, row.growth),
+    }
+
+
+def field_to_dict(field: Field, growth: tuple[int, ...] = ()) -> dict[str, Any]:
+    """One field; growth is added where known."""
+    axes = [axis_to_dict(axis) for axis in field.axes]
+    for axis, more in zip(axes, growth, strict=False):
+        axis["growth"] = more
+    return {"node": field.node, "input": field.input, "status": field.status, "axes": axes}
+
+
+def axis_to_dict(axis: AxisField) -> dict[str, Any]:
+    """One axis of a field; every size is a number."""
+    return {
+        "axis": axis.axis,
+        "output_axis": axis.output_axis,
+        "size": axis.size,
+        "size_min": axis.sizes[0],
+        "stride": as_number(axis.stride),
+        "stride_min": as_number(axis.strides[0]),
+        "start": axis.start,
+        "reach_before": axis.reach[0],
+        "reach_behind": axis.reach[1],
+        "interior": list(axis.interior),
+        "length": axis.length,
+        "status": axis.status,
+        "cause": axis.cause,
+    }

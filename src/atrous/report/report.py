@@ -1,0 +1,61 @@
+"""A report: an inspection with its ways to be shown and saved."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderResult
+
+from atrous.analysis.inspection import Inspection
+from atrous.report.html import to_html
+from atrous.report.plain import to_dict
+from atrous.report.text import render
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `atrous.inspect` returns.
+
+    Attributes:
+        inspection: the findings, as data.
+    """
+
+    inspection: Inspection
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists, strings and numbers, with a schema version."""
+        return to_dict(self.inspection)
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """The same as JSON text; also written to `path` if given."""
+        text = json.dumps(self.to_dict(), indent=2)
+        if path is not None:
+            _write(Path(path), text + "\n")
+        return text
+
+    def to_html(self, path: str | Path | None = None) -> str:
+        """One self-contained page; also written to `path` if given."""
+        text = to_html(self.inspection)
+        if path is not None:
+            _write(Path(path), text)
+        return text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield render(self.inspection, depth=2)
+
+    def __str__(self) -> str:
+        console = Console(width=120, color_system=None, file=None, force_terminal=False)
+        with console.capture() as captured:
+            console.print(self)
+        return captured.get()
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,197 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from atrous.analysis.field import AxisField, Field
+from atrous.analysis.inspection import Inspection, NodeRow
+
+_COLOURS = {"exact": "green", "bound": "yellow", "global": "cyan", "unknown": "red"}
+
+
+def render(found: Inspection, *, depth: int | None = None) -> RenderableType:
+    """An inspection as a table of nodes with a summary under it.
+
+    Args:
+        found: what to show.
+        depth: with a number, one row per module at most that many levels deep: its last node.
+    """
+    rows = list(found.rows) if depth is None else modules(found, depth)
+    shape = "x".join(map(str, found.input_shape))
+    table = Table(
+        title=f"{found.model} on {found.input} {shape}",
+        title_justify="left",
+        header_style="bold",
+        box=None,
+        pad_edge=False,
+    )
+    table.add_column("node", overflow="fold", no_wrap=False)
+    table.add_column("kind")
+    table.add_column("shape", no_wrap=True)
+    for title in ("field", "stride", "start", "reach", "growth"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    table.add_column("params", justify="right", no_wrap=True)
+    table.add_column("MACs", justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*_cells(row))
+    return Group(table, *_summary(found))
+
+
+def modules(found: Inspection, depth: int) -> list[NodeRow]:
+    """One row per module path cut at `depth`, in order: the last node, with costs added up."""
+    groups: dict[str, list[NodeRow]] = {}
+    for row in found.rows:
+        path = ".".join(row.module.split(".")[:depth]) if row.module else row.name
+        groups.setdefault(path, []).append(row)
+    merged = []
+    for path, rows in groups.items():
+        last = rows[-1]
+        first = next((r for r in rows if r.field), last)
+        inside = path == last.module or len(rows) == 1
+        merged.append(
+            NodeRow(
+                name=last.name,
+                module=path if last.module else "",
+                module_type=last.module_type if inside else "",
+                kind=last.kind if len(rows) == 1 else f"{len(rows)} nodes",
+                source=last.source,
+                shape=last.shape,
+                field=last.field,
+                growth=_grown(first, last),
+                parameters=sum(r.parameters for r in rows),
+                macs=sum(r.macs for r in rows),
+            )
+        )
+    return merged
+
+
+def _grown(first: NodeRow, last: NodeRow) -> tuple[int, ...]:
+    if first.field is None or last.field is None:
+        return ()
+    return tuple(
+        b.size - a.size + g
+        for a, b, g in zip(first.field.axes, last.field.axes, first.growth, strict=False)
+    )
+
+
+def _cells(row: NodeRow) -> list[RenderableType]:
+    name = row.module or row.name
+    cells: list[RenderableType] = [name, row.kind, "x".join(map(str, row.shape))]
+    if row.field is None:
+        cells += ["", "", "", "", "", ""]
+    else:
+        axes = row.field.axes
+        cells += [
+            _per_axis(axes, _size),
+            _per_axis(axes, _stride),
+            _per_axis(axes, lambda a: str(a.start)),
+            _per_axis(axes, lambda a: f"{a.reach[0]}+{a.reach[1]}"),
+            _joined(f"{g:+d}" if g else "" for g in row.growth),
+            Text(row.field.status, style=_COLOURS[row.field.status]),
+        ]
+    return [*cells, _count(row.parameters), _count(row.macs)]
+
+
+def _per_axis(axes: Sequence[AxisField], show: object) -> str:
+    return _joined(show(axis) for axis in axes)  # type: ignore[operator]
+
+
+def _joined(texts: Iterable[str]) -> str:
+    """One text where all axes agree, else all of them."""
+    found = list(texts)
+    return found[0] if len(set(found)) == 1 else " x ".join(found)
+
+
+def _size(axis: AxisField) -> str:
+    low, high = axis.sizes
+    return f"{high}" if low == high else f"{low}-{high}"
+
+
+def _stride(axis: AxisField) -> str:
+    slow, fast = axis.strides
+    return _fraction(fast) if slow == fast else f"{_fraction(slow)}-{_fraction(fast)}"
+
+
+def _fraction(value: Fraction) -> str:
+    return str(value) if value.denominator < 100 else f"{float(value):.4g}"
+
+
+def _count(value: int) -> str:
+    if value == 0:
+        return ""
+    for limit, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if value >= limit:
+            return f"{value / limit:.3g}{unit}"
+    return str(value)
+
+
+def _summary(found: Inspection) -> list[RenderableType]:
+    lines: list[RenderableType] = [Text("")]
+    for label, name in found.outputs.items():
+        field = found.row(name).field
+        if field is not None:
+            lines.append(describe_field(field, f"output {label!r}" if label != "output" else label))
+    lines.append(
+        Text(f"{found.parameters:,} parameters, {_count(found.macs) or '0'} MACs, "
+             f"{len(found.rows)} nodes")
+    )  # fmt: skip
+    for m in found.misalignments:
+        where = f" ({m.source})" if m.source else ""
+        lines.append(Text(f"out of step: {m}{where}", style="yellow"))
+    for node, reason in found.unknown:
+        lines.append(Text(f"unknown: {node}: {reason}", style="red"))
+    return lines
+
+
+def describe_field(field: Field, title: str) -> Text:
+    """One field in words, a line per axis that differs."""
+    text = Text(f"{title}: ")
+    lines = list(dict.fromkeys(_sentence(axis) for axis in field.axes))
+    if len(lines) == 1:
+        text.append(lines[0])
+        return text
+    for axis in field.axes:
+        text.append(f"\n  axis {axis.axis}: {_sentence(axis)}")
+    return text
+
+
+def _sentence(axis: AxisField) -> str:
+    if axis.status == "unknown":
+        return f"unknown, because of {axis.cause}"
+    if axis.status == "global":
+        return f"reads all {axis.length} positions (global, because of {axis.cause})"
+    lo, hi = axis.interior
+    inside = f"{hi - lo} of {axis.lineage.length} outputs" if hi > lo else "no output"
+    note = f" (a bound, because of {axis.cause})" if axis.status == "bound" else ""
+    return (
+        f"field {_size(axis)}{note}, stride {_stride(axis)}, start {axis.start}, "
+        f"{axis.reach[0]} before and {axis.reach[1]} behind; {inside} clear of the border"
+    )
+
+
+def branch_table(branches: Sequence[Field]) -> Table:
+    """The branches that meet before an output, one row each."""
+    table = Table(
+        title="branches", title_justify="left", header_style="bold", box=None, pad_edge=False
+    )
+    table.add_column("branch", overflow="fold")
+    for title in ("field", "stride", "start", "reach"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("status")
+    for field in branches:
+        table.add_row(
+            field.node,
+            _per_axis(field.axes, _size),
+            _per_axis(field.axes, _stride),
+            _per_axis(field.axes, lambda a: str(a.start)),
+            _per_axis(field.axes, lambda a: f"{a.reach[0]}+{a.reach[1]}"),
+            Text(field.status, style=_COLOURS[field.status]),
+        )
+    return table

@@ -1,0 +1,1 @@
+"""Executing a program box by box."""

@@ -1,0 +1,52 @@
+"""Let torchvision be imported beside a CPU build of torch.
+
+torchvision's compiled part loads only beside the torch build it was made for; without it,
+importing torchvision fails when it attaches to operators that the compiled part would have
+defined. This file, put into an environment with `--install`, defines the two of them just before
+torchvision is imported. Analysis needs no more than their schemas.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import sysconfig
+from importlib.abc import MetaPathFinder
+from pathlib import Path
+
+_SCHEMAS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+_kept = []
+
+
+class _BeforeTorchvision(MetaPathFinder):
+    """Finds nothing; sees that torchvision is about to be imported."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name == "torchvision":
+            sys.meta_path.remove(self)
+            import torch
+
+            library = torch.library.Library("torchvision", "FRAGMENT")
+            _kept.append(library)
+            for schema in _SCHEMAS:
+                if not hasattr(torch.ops.torchvision, schema.partition("(")[0]):
+                    library.define(schema)
+        return
+
+
+def install() -> None:
+    """Copy this file into the running environment and import it at every start."""
+    folder = Path(sysconfig.get_paths()["purelib"])
+    shutil.copy(__file__, folder / "_torchvision_cpu.py")
+    (folder / "_torchvision_cpu.pth").write_text("import _torchvision_cpu\n")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--install"]:
+        sys.exit("usage: python torchvision_cpu.py --install")
+    install()
+else:
+    sys.meta_path.insert(0, _BeforeTorchvision())
