@@ -18,6 +18,17 @@ MAX_POOL = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 AVG_POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
+FEATURES = (
+    "branch",
+    "stride > 1",
+    "transposed",
+    "resize to size",
+    "even kernel",
+    "ceil_mode",
+    "padding > kernel",
+)
+"""What at least a fifth of the networks must have, each."""
+
 
 class Chooser(Protocol):
     """Where random decisions come from: `random.Random`, or hypothesis."""

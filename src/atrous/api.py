@@ -29,7 +29,8 @@ def receptive_field(
         node: a module path ("layer3.0") or node name; by default an output of the model.
         input: the name of an input; by default the first.
         output: the label of an output ("out", "0"); by default the first.
-        axes: which axes of the input; by default all but batch and channels.
+        axes: which axes of the input, negative ones from the end; by default all but batch and
+            channels.
 
     Returns:
         One `AxisField` per input axis, with size, stride, start, reach, interior and status.
@@ -50,7 +51,7 @@ def receptive_field(
     program = capture(model, x)
     target = program.find(node) if node is not None else program.output(output)
     source = program.input(input)
-    _check_axes(axes, len(source.shape))
+    axes = _checked_axes(axes, len(source.shape))
     found = fields(program, input=input, axes=axes).get(target.name)
     if found is None:
         raise ValueError(
@@ -77,15 +78,15 @@ def branches(
         >>> from atrous.models import create
         >>> for field in branches(create("segmenter"), (1, 3, 257, 257), node="head.project"):
         ...     print(field.node, field.axes[0].size, field.status)
-        head.branches.0.2 51 exact
-        head.branches.1.2 147 exact
-        head.branches.2.2 243 exact
-        head.branches.3.2 339 exact
-        head.pool 257 global
+        head.branches.0.1 103 exact
+        head.branches.1.1 199 exact
+        head.branches.2.1 295 exact
+        head.branches.3.1 391 exact
+        head 257 global
     """
     program = capture(model, x)
     target = program.find(node) if node is not None else program.output(output)
-    _check_axes(axes, len(program.input(input).shape))
+    axes = _checked_axes(axes, len(program.input(input).shape))
     return _inspection.branches(program, target.name, input=input, axes=axes)
 
 
@@ -113,14 +114,17 @@ def inspect(
         ['input', 'conv1d', 'relu']
     """
     program = capture(model, x)
-    _check_axes(axes, len(program.input(input).shape))
+    axes = _checked_axes(axes, len(program.input(input).shape))
     name = type(model).__name__
     return Report(_inspection.inspection(program, name, input=input, axes=axes))
 
 
-def _check_axes(axes: tuple[int, ...] | None, count: int) -> None:
-    for axis in axes or ():
-        if not 0 <= axis < count:
+def _checked_axes(axes: tuple[int, ...] | None, count: int) -> tuple[int, ...] | None:
+    if axes is None:
+        return None
+    for axis in axes:
+        if not -count <= axis < count:
             raise ValueError(
                 f"axes must be between 0 and {count - 1} for an input of {count} axes, got {axis}."
             )
+    return tuple(axis % count for axis in axes)

@@ -48,8 +48,8 @@ class Misalignment:
 def misalignments(program: Program, fields: Mapping[str, Field]) -> list[Misalignment]:
     """Every place where two branches of a sum, product or concatenation are out of step.
 
-    Branches count as aligned if their fields have the same centre, or end at the same position as
-    those of causal layers do.
+    Branches count as aligned if their fields have the same centre, or if neither reads the future
+    and both end at the same position.
     """
     found = []
     for node in program.nodes.values():
@@ -82,7 +82,8 @@ def _compare(
         outputs = np.arange(one.lineage.length, dtype=np.int64)
         a, b = one.lineage.pattern.hulls(outputs), other.lineage.pattern.hulls(outputs)
         both = (a[0] <= a[1]) & (b[0] <= b[1])
-        if not both.any() or (a[1] == b[1])[both].all():
+        causal = max(one.reach[1], other.reach[1]) <= 0 and bool((a[1] == b[1])[both].all())
+        if not both.any() or causal:
             continue
         # Twice the distance of the centres, in whole numbers.
         apart: Ints = ((b[0] + b[1]) - (a[0] + a[1]))[both]

@@ -191,7 +191,7 @@ def _rows_through(read: Read, strand: Strand) -> dict[int, Flags]:
     lying = {digit.axis for route in strand.routes.values() for digit in route.digits}
     rows: dict[int, Flags] = {}
     for axis, link in enumerate(read.links):
-        if link is None or link.axis in lying or axis == read.segment:
+        if link is None or link.axis in lying or _is_segment(read, axis):
             continue
         flags = link.relation.readers(strand.rows.get(link.axis))
         if flags is not None:
@@ -203,6 +203,10 @@ def _rows_through(read: Read, strand: Strand) -> dict[int, Flags]:
                 # Nothing is read at all: any axis tells so.
                 rows[0] = np.zeros(1, dtype=bool)
     return rows
+
+
+def _is_segment(read: Read, axis: int) -> bool:
+    return read.segment is not None and read.segment.axis == axis
 
 
 def _as_masks(labels: Labels) -> npt.NDArray[np.object_]:
@@ -217,10 +221,10 @@ def _masks_through(
 ) -> npt.NDArray[np.object_]:
     """Which segments of the operand each position of the result reads."""
     order: list[int] = []
-    for axis, link in enumerate(read.links):
+    for link in read.links:
         if link is None:
             continue
-        if masks.shape[link.axis] > 1 or axis == read.segment:
+        if masks.shape[link.axis] > 1:
             masks = _pull(masks, link.axis, link.relation)
         order.append(link.axis)
     for link in read.unlinked:
@@ -233,6 +237,10 @@ def _masks_through(
     for axis, link in enumerate(read.links):
         if link is None:
             masks = np.expand_dims(masks, axis)
+    if read.segment is not None:
+        shape = [1] * masks.ndim
+        shape[read.segment.axis] = -1
+        masks = np.where(read.segment.reads.reshape(shape), masks, 0)
     return masks
 
 

@@ -51,6 +51,8 @@ class _Builder:
     inputs: list[str] = field(default_factory=list)
     operands: dict[str, Operand] = field(default_factory=dict)
     reads: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    paths: dict[int, str] = field(default_factory=dict)
+    parameters: dict[str, int] = field(default_factory=dict)
 
     def build(self) -> Program:
         signature = self.exported.graph_signature
@@ -71,15 +73,8 @@ class _Builder:
             for label, value in zip(labels, leaves, strict=True)
             if isinstance(value, Operand) and not value.is_constant
         }
-        parameters = {
-            spec.target: value.numel()
-            for spec in signature.input_specs
-            if spec.kind == InputKind.PARAMETER
-            and spec.target
-            and isinstance(value := self.constants[spec.arg.name], Tensor)
-        }
         nodes = _living(self.nodes, [*self.inputs, *outputs.values()])
-        return Program(nodes, tuple(self.inputs), outputs, self.constants, parameters)
+        return Program(nodes, tuple(self.inputs), outputs, self.constants, self.parameters)
 
     def _placeholder(self, node: fx.Node, spec: Any) -> Any:
         value = node.meta.get("val")
@@ -99,8 +94,13 @@ class _Builder:
                 if spec.target in self.exported.constants
                 else self.exported.state_dict
             )
-            self.constants[node.name] = table[spec.target]
-            self.reads[node.name] = (spec.target,) if spec.kind == InputKind.PARAMETER else ()
+            tensor = table[spec.target]
+            self.constants[node.name] = tensor
+            if spec.kind == InputKind.PARAMETER:
+                # A parameter under two names is one parameter.
+                path = self.paths.setdefault(id(tensor), spec.target)
+                self.reads[node.name] = (path,)
+                self.parameters[path] = tensor.numel()
         return operand
 
     def _walk(self, module: Any, environment: dict[fx.Node, Any], prefix: str) -> tuple[Any, ...]:

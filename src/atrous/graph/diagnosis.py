@@ -45,6 +45,9 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
 )
 
 
+_CONTROL_FLOW = ("if", "elif", "while", "for", "assert")
+
+
 def explain(
     error: Exception, model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> CaptureError:
@@ -56,7 +59,7 @@ def explain(
     name = type(model).__name__
     failure, module = _run_on_fakes(model, args, kwargs)
     if failure is None or _is_data_dependent(failure):
-        reason, remedy = _reason(failure or error)
+        reason, remedy = _reason(failure or error, where)
         return CaptureError(f"{name} cannot be captured{where}: {reason}. {remedy}.")
     said = _first_sentence(failure)
     at = f" at {module!r}" if module else ""
@@ -75,8 +78,10 @@ def _is_data_dependent(error: Exception) -> bool:
     return any(key in text for key, _, _ in _REASONS[:4])
 
 
-def _reason(error: Exception) -> tuple[str, str]:
+def _reason(error: Exception, where: str) -> tuple[str, str]:
     text = f"{type(error).__name__}: {error}"
+    if _is_data_dependent(error) and any(f"({word} " in where for word in _CONTROL_FLOW):
+        return _REASONS[0][1:]
     for key, reason, remedy in _REASONS:
         if key in text:
             return reason, remedy

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from atrous.geometry.lineage import Status
 from atrous.geometry.primitives import Window, strided
-from atrous.geometry.relation import Relation
+from atrous.geometry.relation import Flags, Relation
 from atrous.graph.region import Box, Region
 
 Arguments = Mapping[str, Any]
@@ -103,6 +103,19 @@ class Link:
     status: Status = "exact"
 
 
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """The output positions along one axis at which an operand is read at all.
+
+    Attributes:
+        axis: the output axis.
+        reads: one flag per position.
+    """
+
+    axis: int
+    reads: Flags
+
+
 @dataclass(frozen=True)
 class Read:
     """How a result reads one operand, axis by axis.
@@ -112,14 +125,14 @@ class Read:
         links: one entry per output axis; None where the position does not matter.
         rest: how operand axes are read that no output axis is linked to, each by a relation with a
             single output; those not listed are read whole.
-        segment: the output axis on which only some positions read this operand at all, as in a
+        segment: where this operand is read at all, if only at some positions of an axis as in a
             concatenation: values keep such parts apart.
     """
 
     operand: Operand
     links: tuple[Link | None, ...]
     rest: tuple[Link, ...] = ()
-    segment: int | None = None
+    segment: Segment | None = None
 
     @property
     def unlinked(self) -> tuple[Link, ...]:

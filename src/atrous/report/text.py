@@ -25,7 +25,7 @@ def render(found: Inspection, *, depth: int | None = None) -> RenderableType:
     rows = list(found.rows) if depth is None else modules(found, depth)
     shape = "x".join(map(str, found.input_shape))
     table = Table(
-        title=f"{found.model} on {found.input} {shape}",
+        title=Text(f"{found.model} on {found.input} {shape}"),
         title_justify="left",
         header_style="bold",
         box=None,
@@ -40,7 +40,8 @@ def render(found: Inspection, *, depth: int | None = None) -> RenderableType:
     table.add_column("params", justify="right", no_wrap=True)
     table.add_column("MACs", justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(*_cells(row))
+        # Names come from the model: no markup in them.
+        table.add_row(*(Text(c) if isinstance(c, str) else c for c in _cells(row)))
     return Group(table, *_summary(found))
 
 
@@ -187,7 +188,7 @@ def branch_table(branches: Sequence[Field]) -> Table:
     table.add_column("status")
     for field in branches:
         table.add_row(
-            field.node,
+            Text(field.node),
             _per_axis(field.axes, _size),
             _per_axis(field.axes, _stride),
             _per_axis(field.axes, lambda a: str(a.start)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from atrous.graph.rule import (
     Movement,
     Operand,
     Read,
+    Segment,
     identity_links,
     rule,
 )
@@ -41,7 +43,9 @@ def cat(call: Call) -> Description:
         length = operand.shape[dim]
         links = list(identity_links(operand, operand.shape))
         links[dim] = Link(dim, strided(call.shape[dim], length, start=-start))
-        reads.append(Read(operand, tuple(links), segment=dim))
+        reads.append(
+            Read(operand, tuple(links), segment=_part(dim, call.shape[dim], start, length))
+        )
         starts.append(start)
         start += length
 
@@ -57,3 +61,9 @@ def cat(call: Call) -> Description:
         return torch.cat(parts, dim=dim)
 
     return Movement(tuple(reads), run)
+
+
+def _part(axis: int, total: int, start: int, length: int) -> Segment:
+    reads = np.zeros(total, dtype=bool)
+    reads[start : start + length] = True
+    return Segment(axis, reads)

@@ -28,10 +28,10 @@ from atrous.graph.rule import (
 def _view_examples(draw: Draw, op: str) -> Example:
     a, b, c = draw.lengths(3, 1, 4)
     x = draw.tensor(a * b, c, 2)
-    if op.endswith("flatten"):
-        return Example("using_ints", (x, draw.some([0, 1]), draw.some([-1, 1])))
     if op.endswith("unflatten"):
         return Example("int", (x, 0, [a, b]))
+    if op.endswith("flatten"):
+        return Example("using_ints", (x, draw.some([0, 1]), draw.some([-1, 1])))
     target = draw.some(
         [[a, b, c, 2], [a, b * c * 2], [a * b * c, 2], [2, c, a * b] if c == 1 else [-1]]
     )
@@ -46,7 +46,8 @@ def _permute_examples(draw: Draw, op: str) -> Example:
         return Example("default", (x[0],))
     if op.endswith("movedim"):
         return Example("intlist", (x, [0, 2], draw.some([[1, 0], [2, 1], [-1, 0]])))
-    return Example("int", (x, draw.some([0, 1, -1]), draw.some([2, -2])))
+    overload = "default" if op.endswith("swapaxes") else "int"
+    return Example(overload, (x, draw.some([0, 1, -1]), draw.some([2, -2])))
 
 
 def _squeeze_examples(draw: Draw, op: str) -> Example:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +18,7 @@ from atrous.graph.rule import (
     Movement,
     Pointwise,
     Read,
+    Segment,
     identity_links,
     rule,
 )
@@ -56,31 +58,26 @@ def scatter(call: Call) -> Description:
     else:
         start, stop, step = call.args["start"], call.args["end"], call.args["step"]
         written = range(length)[start:stop:step]
-    kept = list(identity_links(base, call.shape))
-    kept[dim] = Link(dim, Relation.of(length, length, [[0]], exceptions={o: [] for o in written}))
-    first = Read(base, tuple(kept), segment=dim)
+    taken = np.zeros(length, dtype=bool)
+    taken[list(written)] = True
+    first = Read(base, identity_links(base, call.shape), segment=Segment(dim, ~taken))
+    links: list[Link | None]
     if call.op.endswith("select_scatter"):
-        axes = [axis for axis in range(len(base.shape)) if axis != dim]
-        links: list[Link | None] = [None] * len(base.shape)
-        for k, axis in enumerate(axes):
-            links[axis] = Link(k, Relation.identity(base.shape[axis]))
+        links = list(identity_links(source, source.shape))
+        links.insert(dim, None)
     else:
         links = list(identity_links(source, source.shape))
-        # Nothing outside the written positions, whatever the pattern says there.
-        nothing: dict[int, list[int]] = {o: [] for o in range(length)}
-        rows = nothing | {o: [k] for k, o in enumerate(written)}
-        links[dim] = Link(
-            dim, Relation.of(length, len(written), [[-written.start]], exceptions=rows)
-        )
-    second = Read(source, tuple(links), segment=dim)
+        rows = {o: [k] for k, o in enumerate(written)}
+        links[dim] = Link(dim, Relation.of(length, len(written), [[]], exceptions=rows))
+    second = Read(source, tuple(links), segment=Segment(dim, taken))
 
     def run(args: Arguments, box: Box) -> Tensor:
         lo, hi = box[dim]
-        taken = torch.tensor([o in written for o in range(lo, hi)], dtype=torch.bool)
+        chosen = torch.from_numpy(taken[lo:hi])
         shape = [1] * len(box)
         shape[dim] = -1
         old = mover(first, "self")(args, box)
         new = mover(second, "src")(args, box)
-        return torch.where(taken.reshape(shape), new, old)
+        return torch.where(chosen.reshape(shape), new, old)
 
     return Movement((first, second), run)

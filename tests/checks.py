@@ -1,0 +1,96 @@
+"""What must hold for any network: its fields are what perturbation finds, its boxes are parts of
+the whole."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from atrous.analysis.tracing import Strand, trace, unite_strands
+from atrous.graph.capture import capture
+from atrous.graph.program import Program
+from atrous.run.regions import run_box
+from networks import RandomNetwork
+from oracles import perturbation_support, rows_along
+
+
+def finite(network: RandomNetwork, x: Tensor) -> bool:
+    """Whether no result is infinite: a maximum of nothing but padding hides all else."""
+    return bool(torch.isfinite(network(x)).all())
+
+
+def input_of(network: RandomNetwork, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(network.shape, dtype=torch.float64, generator=generator) + 0.5
+
+
+def assert_network(network: RandomNetwork, seed: int) -> Counter[str]:
+    """All checks of one network; returns how often each status occurred."""
+    x = input_of(network, seed)
+    program = capture(network, x)
+    assert not program.unknown, f"{program.unknown[0].description}\n{network}"
+    statuses = assert_supports(network, program, x)
+    assert_boxes(network, program, x, seed)
+    return statuses
+
+
+def assert_supports(network: RandomNetwork, program: Program, x: Tensor) -> Counter[str]:
+    """Every row of every axis, of every segment of channels, equals the perturbed set."""
+    axes = range(2, x.dim())
+    output, source = program.output(), program.input()
+    traced = trace(program, {source.name: axes})[output.name]
+    statuses: Counter[str] = Counter()
+    for axis in axes:
+        support = perturbation_support(network, x, axis)
+        unread = np.broadcast_to(traced.labels == -1, output.shape)
+        assert not (support & unread).any(), f"axis {axis}: change where nothing is read\n{network}"
+        for number, strands in enumerate(traced.segments):
+            mine = support & np.broadcast_to(traced.labels == number, output.shape)
+            statuses[assert_rows(network, strands, (source.name, axis), mine)] += 1
+    return statuses
+
+
+def assert_rows(
+    network: RandomNetwork, strands: tuple[Strand, ...], source: tuple[str, int], mine: np.ndarray
+) -> str:
+    route = unite_strands(strands, source, "")
+    assert route is not None, f"no route from {source}\n{network}"
+    lineage = route.lineage
+    said = np.zeros((lineage.length, lineage.inputs), dtype=bool)
+    for o in range(lineage.length):
+        said[o, lineage.taps(o)[0]] = True
+    if not route.digits:
+        true = mine.any(axis=tuple(range(1, mine.ndim))).reshape(1, -1)
+    else:
+        assert len(route.digits) == 1, f"{route.digits}\n{network}"
+        true = rows_along(mine, route.digits[0].axis)
+    assert (true == said).all(), (
+        f"axis {source[1]} ({lineage.status}): {(true & ~said).sum()} missing, "
+        f"{(said & ~true).sum()} extra\n{network}"
+    )
+    return lineage.status
+
+
+@torch.no_grad()
+def assert_boxes(
+    network: RandomNetwork, program: Program, x: Tensor, seed: int, count: int = 3
+) -> None:
+    """Random boxes of the output, empty ones too, equal the slices of the whole."""
+    whole = network(x)
+    rng = random.Random(seed)
+    for _ in range(count):
+        box = []
+        for length in whole.shape:
+            lo = rng.randint(0, length - 1)
+            box.append((lo, lo if rng.randint(0, 40) == 0 else rng.randint(lo + 1, length)))
+        expected = whole[tuple(slice(*side) for side in box)]
+        part = run_box(program, {program.inputs[0]: x}, program.output().name, tuple(box))
+        assert part.shape == expected.shape, f"box {box}: shape {tuple(part.shape)}\n{network}"
+        if part.numel():
+            error = float((part - expected).abs().max())
+            scale = max(1.0, float(whole.abs().max()))
+            assert error <= 1e-12 * scale, f"box {box}: off by {error}\n{network}"

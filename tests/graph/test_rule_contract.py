@@ -1,0 +1,306 @@
+"""Every rule keeps the contract: its relations are what perturbation finds, `run` computes any box
+of the whole, and a wrong relation is noticed. Found through the registry."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import atrous.graph.rules  # noqa: F401 - registers the rules
+from atrous.graph.example import Draw, Example
+from atrous.graph.region import Box, Region, box_shape
+from atrous.graph.rule import (
+    Call,
+    Description,
+    Link,
+    Local,
+    Operand,
+    Pointwise,
+    Read,
+    Regroup,
+    describe,
+    rule_examples,
+    rules,
+)
+from atrous.run.regions import read_box
+from mutants import mutants
+
+DRAWS = 12
+WITHOUT_DATA = {op for op in rules() if "_like" in op or ".new_" in op}
+BUMPS = (1e3, -1e3, 0.37, 0.0, 1.0, 2.0)
+SPECIAL = (float("inf"), float("nan"))
+
+
+def names() -> list[str]:
+    return sorted(set(rules()) - WITHOUT_DATA)
+
+
+def test_every_rule_has_examples() -> None:
+    assert set(rule_examples()) == set(rules()) - WITHOUT_DATA
+
+
+class Case:
+    """One drawn call with its description and true result."""
+
+    def __init__(self, op: str, seed: int) -> None:
+        draw = Draw(seed)
+        self.example: Example = rule_examples()[op](draw, op)
+        packet = getattr(torch.ops.aten, op.removeprefix("aten."))
+        self.target = getattr(packet, self.example.overload)
+        self.result = self.target(*self.example.args)
+        self.output = 0
+        if not isinstance(self.result, Tensor):
+            parts = ("chunk", "split", "unbind", "split_with_sizes")
+            several = op.removeprefix("aten.") in parts
+            self.output = draw.randint(0, len(self.result) - 1) if several else 0
+        self.whole = self.pick(self.result)
+        self.tensors: dict[str, Tensor] = {}
+        bound: dict[str, Any] = {}
+        schema = self.target._schema.arguments
+        for position, argument in enumerate(schema):
+            given = position < len(self.example.args)
+            value = self.example.args[position] if given else argument.default_value
+            bound[argument.name] = self._operands(argument.name, value, position)
+        self.call = Call(
+            op, bound, tuple(self.whole.shape), self.whole.dtype, self.output, self.target
+        )
+        self.description: Description = describe(self.call)
+
+    def _operands(self, name: str, value: Any, position: int) -> Any:
+        if isinstance(value, Tensor):
+            self.tensors[name] = value
+            return Operand(name, tuple(value.shape), value.dtype, position not in self.example.data)
+        if isinstance(value, list) and value and isinstance(value[0], Tensor):
+            return [self._operands(f"{name}{k}", v, position) for k, v in enumerate(value)]
+        return value
+
+    def pick(self, result: Any) -> Tensor:
+        return result if isinstance(result, Tensor) else result[self.output]
+
+    def compute(self, changed: dict[str, Tensor]) -> Tensor:
+        """The true result with some operands replaced."""
+        values = {**self.tensors, **changed}
+
+        def value(v: Any) -> Any:
+            if isinstance(v, Operand):
+                return values[v.name]
+            if isinstance(v, list):
+                return [value(item) for item in v]
+            return v
+
+        arguments = self.target._schema.arguments
+        positional = [value(self.call.args[a.name]) for a in arguments if not a.kwarg_only]
+        keywords = {a.name: value(self.call.args[a.name]) for a in arguments if a.kwarg_only}
+        return self.pick(self.target(*positional, **keywords))
+
+    def changes(self, operand: str) -> np.ndarray:
+        """Which outputs change with each element of an operand: `(*operand, *result)`."""
+        pointwise = isinstance(self.description, Pointwise)
+        found = np.zeros((*self.tensors[operand].shape, *self.call.shape), dtype=bool)
+        for start in self.starts() if pointwise else [{}]:
+            self._add_changes(operand, start, (*BUMPS, *SPECIAL) if pointwise else BUMPS, found)
+        return found
+
+    def starts(self) -> list[dict[str, Tensor]]:
+        """Values to start from: as drawn, and such that comparisons and conditions can turn."""
+        return [
+            {},
+            {name: torch.ones_like(t) for name, t in self.tensors.items()},
+            {name: torch.zeros_like(t) for name, t in self.tensors.items()},
+        ]
+
+    def _add_changes(
+        self, operand: str, start: dict[str, Tensor], bumps: tuple[float, ...], found: np.ndarray
+    ) -> None:
+        x = start.get(operand, self.tensors[operand])
+        base = self.compute(start)
+        for index in product(*map(range, x.shape)):
+            for value in bumps:
+                if x.dtype == torch.int64 and value in SPECIAL + BUMPS[2:3]:
+                    continue
+                changed = x.clone()
+                changed[index] = (
+                    changed[index] + 1 if value == 1.0 else torch.tensor(value).to(x.dtype)
+                )
+                after = self.compute({**start, operand: changed})
+                same = (after == base) | (after.isnan() & base.isnan())
+                if after.dtype.is_floating_point:
+                    # The weight of a resize that lands on a sample is rounding, not a tap.
+                    same |= (after - base).abs() <= 1e-12 * min(abs(value), 1e3)
+                found[index] |= ~same.numpy()
+
+
+def predicted(case: Case, read: Read | Regroup) -> np.ndarray:
+    """What the description says depends on what, element by element: `(*operand, *result)`."""
+    operand, shape = read.operand.shape, case.call.shape
+    if isinstance(read, Regroup):
+        index = np.zeros((*operand, *shape), dtype=bool)
+        for out in product(*map(range, shape)):
+            at = [0] * len(operand)
+            for position, parts in zip(out, read.digits, strict=True):
+                divisor = 1
+                for digit in reversed(parts):
+                    at[digit.axis] += position // divisor % digit.length * digit.divisor
+                    divisor *= digit.length
+            index[(*at, *out)] = True
+        return index
+    found = np.ones((*operand, *shape), dtype=bool)
+    pairs: list[tuple[int | None, Link]] = [
+        (axis, link) for axis, link in enumerate(read.links) if link is not None
+    ]
+    pairs += [(None, link) for link in read.unlinked]
+    for axis, link in pairs:
+        matrix = link.relation.matrix().astype(bool)
+        if axis is None:
+            matrix = matrix[:1]
+        form = [1] * found.ndim
+        form[link.axis] = operand[link.axis]
+        if axis is not None:
+            form[len(operand) + axis] = shape[axis]
+        found &= matrix.T.reshape(form)
+    if read.segment is not None:
+        form = [1] * found.ndim
+        form[len(operand) + read.segment.axis] = -1
+        found &= read.segment.reads.reshape(form)
+    return found
+
+
+def is_bound(read: Read | Regroup) -> bool:
+    """Whether a read claims no more than a superset."""
+    return isinstance(read, Read) and any(
+        link.status == "bound" for link in (*read.links, *read.unlinked) if link is not None
+    )
+
+
+def assert_relations(case: Case) -> None:
+    by_operand: dict[str, np.ndarray] = {}
+    for read in case.description.reads:
+        if not read.operand.is_constant:
+            known = by_operand.get(read.operand.name)
+            now = predicted(case, read)
+            by_operand[read.operand.name] = now if known is None else known | now
+    for name in by_operand:
+        truth = case.changes(name)
+        said = by_operand[name]
+        if any(is_bound(r) for r in case.description.reads if r.operand.name == name):
+            assert not (truth & ~said).any(), f"{case.call.op}: missing in a bound"
+            continue
+        assert (truth == said).all(), (
+            f"{case.call.op} {case.example}: operand {name}: "
+            f"{(truth & ~said).sum()} missing, {(said & ~truth).sum()} extra"
+        )
+
+
+def run_box(case: Case, box: Box) -> Tensor:
+    """The description's `run` on exactly the crops it asks for."""
+    reads: dict[str, list[Read | Regroup]] = {}
+    for read in case.description.reads:
+        reads.setdefault(read.operand.name, []).append(read)
+
+    def argument(value: Any) -> Any:
+        if isinstance(value, list):
+            return [argument(v) for v in value]
+        if not isinstance(value, Operand):
+            return value
+        region = Region.whole(case.tensors[value.name])
+        own = reads.get(value.name)
+        return region.crop(read_box(own[0], box)) if own else region
+
+    return case.description.run({k: argument(v) for k, v in case.call.args.items()}, box)
+
+
+def random_box(rng: random.Random, shape: tuple[int, ...]) -> Box:
+    sides = []
+    for length in shape:
+        lo = rng.randint(0, length - 1)
+        sides.append((lo, rng.randint(lo + 1, length)))
+    return tuple(sides)
+
+
+@pytest.mark.parametrize("op", names())
+def test_relation_is_what_perturbation_finds(op: str) -> None:
+    for seed in range(DRAWS):
+        case = Case(op, seed)
+        if case.whole.numel() * sum(t.numel() for t in case.tensors.values()) < 60_000:
+            assert_relations(case)
+
+
+@pytest.mark.parametrize("op", names())
+def test_run_computes_any_box_of_the_whole(op: str) -> None:
+    rng = random.Random(0)
+    for seed in range(4 * DRAWS):
+        case = Case(op, seed)
+        for _ in range(4):
+            box = random_box(rng, case.call.shape)
+            part = run_box(case, box)
+            expected = case.whole[tuple(slice(*side) for side in box)]
+            assert part.shape == box_shape(box)
+            assert part.dtype == expected.dtype
+            torch.testing.assert_close(part, expected, rtol=1e-12, atol=1e-12, equal_nan=True)
+
+
+def mutated_cases(case: Case) -> list[tuple[str, Case]]:
+    """The case with each link of each data read replaced by a mutant that differs on this call."""
+    found = []
+    for number, read in enumerate(case.description.reads):
+        if isinstance(read, Regroup) or read.operand.is_constant:
+            continue
+        for axis, link in enumerate(read.links):
+            if link is None:
+                continue
+            truth = link.relation.matrix().astype(bool)
+            for what, wrong in mutants(link.relation):
+                if (wrong.matrix().astype(bool) == truth).all():
+                    continue
+                links = list(read.links)
+                links[axis] = replace(link, relation=wrong)
+                reads = list(case.description.reads)
+                reads[number] = replace(read, links=tuple(links))
+                other = object.__new__(Case)
+                other.__dict__.update(case.__dict__)
+                other.description = replace(case.description, reads=tuple(reads))
+                if (predicted(other, reads[number]) != predicted(case, read)).any():  # type: ignore[arg-type]
+                    found.append((what, other))
+    return found
+
+
+@pytest.mark.parametrize("op", names())
+def test_mutants_are_caught(op: str) -> None:
+    caught = 0
+    for seed in range(3):
+        case = Case(op, seed)
+        if case.whole.numel() * sum(t.numel() for t in case.tensors.values()) >= 20_000:
+            continue
+        for what, wrong in mutated_cases(case)[:8]:
+            names = [read.operand.name for read in wrong.description.reads]
+            if len(set(names)) < len(names):
+                continue
+            with pytest.raises(AssertionError, match=r"missing|extra"):
+                assert_relations(wrong)
+            caught += bool(what)
+    if not isinstance(Case(op, 0).description.reads[0], Regroup):
+        assert caught > 0 or op in {"aten.t"}
+
+
+@pytest.mark.parametrize("op", [op for op in names() if "conv" in op or "pool" in op])
+def test_dilated_form_reads_the_same_inputs_on_a_denser_grid(op: str) -> None:
+    for seed in range(DRAWS):
+        case = Case(op, seed)
+        if not isinstance(case.description, Local):
+            continue
+        for axis, window in case.description.windows.items():
+            factor = 1 + seed % 3
+            dense = case.description.dilated(axis, factor)
+            for o in range(case.call.shape[axis]):
+                reads = [o * window.stride + a * window.dilation - window.left
+                         for a in range(window.kernel_size)]  # fmt: skip
+                at = o * window.stride * factor
+                again = [at + a * dense.dilation - dense.left for a in range(dense.kernel_size)]
+                assert again == [factor * i for i in reads]
