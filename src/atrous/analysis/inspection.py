@@ -20,6 +20,7 @@ class NodeRow:
         module: path of the module it belongs to; "" for the model itself.
         module_type: that module's class.
         kind: the operator, as "conv2d".
+        reads: names of the nodes it reads.
         source: `file:line` in the user's code.
         shape: shape of its value.
         field: its receptive field; None if it does not depend on the chosen input.
@@ -32,6 +33,7 @@ class NodeRow:
     module: str
     module_type: str
     kind: str
+    reads: tuple[str, ...]
     source: str
     shape: tuple[int, ...]
     field: Field | None
@@ -109,6 +111,7 @@ def _row(program: Program, node: Node, found: Mapping[str, Field]) -> NodeRow:
         module=node.place.module,
         module_type=node.place.module_type,
         kind=node.kind,
+        reads=tuple(dict.fromkeys(operand.name for operand in node.operands)),
         source=node.place.source,
         shape=node.shape,
         field=field,

@@ -75,56 +75,71 @@ def _line(row: NodeRow) -> str:
     return f"<tr title='{escape(row.source, quote=True)}'>{cells}</tr>"
 
 
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 900.0, 260.0, 50.0, 24.0
+
+
 def _growth_chart(found: Inspection) -> str:
-    """Field size over the nodes, one line per input axis; the input's length as a dashed line."""
-    width, height, left, bottom = 900.0, 260.0, 50.0, 24.0
+    """Field size of every node, joined to the nodes it reads; the input's length is dashed."""
     rows = [row for row in found.rows if row.field is not None]
-    lines = {
-        axis: [
-            (k, a.size, row.module or row.name)
+    sizes = [
+        {
+            row.name: axis.size
+            for row in rows
+            if row.field
+            for axis in row.field.axes
+            if axis.axis == a
+        }
+        for a in found.axes
+    ]
+    # Axes along which all fields are equal share one drawing.
+    distinct: dict[tuple[tuple[str, int], ...], list[int]] = {}
+    for axis, by_name in zip(found.axes, sizes, strict=True):
+        distinct.setdefault(tuple(by_name.items()), []).append(axis)
+    lengths = {found.input_shape[axis] for axis in found.axes}
+    top = max([size for by_name in sizes for size in by_name.values()] + list(lengths), default=1)
+
+    def height(size: int) -> float:
+        return _HEIGHT - _BOTTOM - size * (_HEIGHT - _BOTTOM - 12) / top
+
+    parts = [_level(size, height(size), size in lengths) for size in sorted({0, top} | lengths)]
+    step = (_WIDTH - _LEFT - 10) / max(len(rows) - 1, 1)
+    for number, (points, axes) in enumerate(distinct.items()):
+        by_name = dict(points)
+        at = {
+            row.name: (_LEFT + k * step, height(by_name[row.name]))
             for k, row in enumerate(rows)
-            if row.field is not None
-            for a in row.field.axes
-            if a.axis == axis
-        ]
-        for axis in found.axes
-    }
-    lengths = [found.input_shape[axis] for axis in found.axes]
-    top = max([size for line in lines.values() for _, size, _ in line] + lengths, default=1)
-
-    def place(k: float, size: float) -> tuple[float, float]:
-        x = left + k * (width - left - 10) / max(len(rows) - 1, 1)
-        return x, height - bottom - size * (height - bottom - 12) / top
-
-    parts = []
-    for size in sorted({0, *lengths, top}):
-        _, y = place(0, size)
-        dash = " stroke-dasharray='4 4'" if size in lengths else ""
-        parts.append(
-            f"<line x1='{left}' x2='{width - 10}' y1='{y:.1f}' y2='{y:.1f}' stroke='currentColor' "
-            f"stroke-opacity='.3'{dash}/><text x='{left - 6}' y='{y + 4:.1f}' "
-            f"text-anchor='end'>{size}</text>"
-        )
-    distinct: dict[tuple[tuple[int, int, str], ...], list[int]] = {}
-    for axis, line in lines.items():
-        distinct.setdefault(tuple(line), []).append(axis)
-    for number, (path, axes) in enumerate(distinct.items()):
-        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(k, s) for k, s, _ in path))
+            if row.name in by_name
+        }
         dash = f" stroke-dasharray='{2 + 3 * number} 3'" if number else ""
-        parts.append(
-            f"<polyline points='{points}' fill='none' stroke='var(--accent)' "
-            f"stroke-width='2'{dash}/>"
-        )
-        for k, size, name in path:
-            x, y = place(k, size)
-            label = f"{name}: {size} on axis {', '.join(map(str, axes))}"
+        for row in rows:
+            if row.name not in at:
+                continue
+            x, y = at[row.name]
+            parts += [
+                f"<line x1='{at[name][0]:.1f}' y1='{at[name][1]:.1f}' x2='{x:.1f}' y2='{y:.1f}' "
+                f"stroke='var(--accent)' stroke-width='1.5' stroke-opacity='.6'{dash}/>"
+                for name in row.reads
+                if name in at
+            ]
+            label = (
+                f"{row.module or row.name}: {by_name[row.name]} on axis {', '.join(map(str, axes))}"
+            )
             parts.append(
                 f"<circle cx='{x:.1f}' cy='{y:.1f}' r='3' fill='var(--accent)'>"
                 f"<title>{escape(label)}</title></circle>"
             )
     return (
-        f"<svg viewBox='0 0 {width:.0f} {height:.0f}' role='img' "
+        f"<svg viewBox='0 0 {_WIDTH:.0f} {_HEIGHT:.0f}' role='img' "
         f"aria-label='field size by node'>{''.join(parts)}"
-        f"<text x='{left}' y='{height - 6}'>nodes in order; dashed: length of the input</text>"
-        "</svg>"
+        f"<text x='{_LEFT}' y='{_HEIGHT - 6}'>nodes in order, joined to what they read; "
+        "dashed: length of the input</text></svg>"
+    )
+
+
+def _level(size: int, y: float, dashed: bool) -> str:
+    dash = " stroke-dasharray='4 4'" if dashed else ""
+    return (
+        f"<line x1='{_LEFT}' x2='{_WIDTH - 10}' y1='{y:.1f}' y2='{y:.1f}' stroke='currentColor' "
+        f"stroke-opacity='.3'{dash}/><text x='{_LEFT - 6}' y='{y + 4:.1f}' text-anchor='end'>"
+        f"{size}</text>"
     )

@@ -43,6 +43,7 @@ def row_to_dict(row: NodeRow) -> dict[str, Any]:
         "module": row.module,
         "module_type": row.module_type,
         "kind": row.kind,
+        "reads": list(row.reads),
         "source": row.source,
         "shape": list(row.shape),
         "parameters": row.parameters,

@@ -62,6 +62,7 @@ def modules(found: Inspection, depth: int) -> list[NodeRow]:
                 module=path if last.module else "",
                 module_type=last.module_type if inside else "",
                 kind=last.kind if len(rows) == 1 else f"{len(rows)} nodes",
+                reads=last.reads,
                 source=last.source,
                 shape=last.shape,
                 field=last.field,
