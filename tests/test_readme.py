@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import doctest
 import io
 import re
 from pathlib import Path
@@ -36,3 +37,12 @@ def test_the_table_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]
     for line in shown[1].strip().splitlines():
         words = line.split()
         assert any(row[: len(words)] == words for row in printed), line
+
+
+def test_the_sessions_print_what_the_readme_says() -> None:
+    sessions = [b for b in re.findall(r"```\n(.*?)```", README, re.DOTALL) if ">>>" in b]
+    assert sessions
+    parser, runner = doctest.DocTestParser(), doctest.DocTestRunner()
+    for number, text in enumerate(sessions):
+        runner.run(parser.get_doctest(text, {}, f"README {number}", None, 0))
+    assert runner.summarize().failed == 0

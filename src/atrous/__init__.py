@@ -1,5 +1,6 @@
 """Know exactly which inputs every output of a convolutional network sees."""
 
+from atrous import geometry as geometry
 from atrous.analysis.field import AxisField as AxisField
 from atrous.analysis.field import Field as Field
 from atrous.api import branches as branches
