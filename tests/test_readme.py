@@ -40,7 +40,7 @@ def test_the_table_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]
 
 
 def test_the_sessions_print_what_the_readme_says() -> None:
-    sessions = [b for b in re.findall(r"```\n(.*?)```", README, re.DOTALL) if ">>>" in b]
+    sessions = re.findall(r"```pycon\n(.*?)```", README, re.DOTALL)
     assert sessions
     parser, runner = doctest.DocTestParser(), doctest.DocTestRunner()
     for number, text in enumerate(sessions):
