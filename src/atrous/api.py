@@ -29,8 +29,8 @@ def receptive_field(
         node: a module path ("layer3.0") or node name; by default an output of the model.
         input: the name of an input; by default the first.
         output: the label of an output ("out", "0"); by default the first.
-        axes: which axes of the input, negative ones from the end; by default all but batch and
-            channels.
+        axes: which axes of the input, negative ones from the end; by default those along which the
+            first convolution or pool moves.
 
     Returns:
         One `AxisField` per input axis, with size, stride, start, reach, interior and status.

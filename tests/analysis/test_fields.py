@@ -51,6 +51,35 @@ def test_axes_are_chosen_by_number() -> None:
         atrous.receptive_field(conv, (2, 2, 6, 6), axes=(4,))
 
 
+@pytest.mark.parametrize(
+    ("model", "shape", "axes"),
+    [
+        (nn.Conv2d(3, 4, 3), (1, 3, 9, 9), (2, 3)),
+        (nn.Conv2d(3, 4, 3), (3, 9, 9), (1, 2)),
+        (nn.Conv1d(3, 4, 3), (3, 9), (1,)),
+        (nn.Linear(3, 4), (5, 3), (1,)),
+        (nn.ReLU(), (1, 2, 3, 4, 5), (2, 3, 4)),
+    ],
+)
+def test_default_axes_are_those_of_the_first_window(
+    model: nn.Module, shape: tuple[int, ...], axes: tuple[int, ...]
+) -> None:
+    assert tuple(a.axis for a in atrous.receptive_field(model, shape).axes) == axes
+
+
+def test_default_axes_follow_a_permutation() -> None:
+    class TimeFirst(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(3, 4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv(F.relu(x).transpose(1, 2))
+
+    (axis,) = atrous.receptive_field(TimeFirst(), (1, 9, 3)).axes
+    assert (axis.axis, axis.output_axis, axis.size) == (1, 2, 3)
+
+
 def test_global_reads_the_whole_axis_and_names_the_cause() -> None:
     model = nn.Sequential(
         nn.Conv1d(1, 2, 3), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(2, 3)

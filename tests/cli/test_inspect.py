@@ -77,13 +77,13 @@ def test_files_modules_and_saved_programs(
     assert call("inspect", "torch.nn:Identity", "--input", "1x20", "--json") == 0
     capsys.readouterr()
     for name, message in (
-        (f"{place}:biuld", "got 'biuld'. Did you mean build?"),
+        (f"{place}:biuld", "got 'biuld'. Did you mean 'build'?"),
         (f"{place}:needs", "needs width. Give them defaults"),
         (f"{place}:number", "must be a module or make one when called, got int"),
         (f"{place}:wrong", "must return a torch.nn.Module, got int"),
         (f"{tmp_path}/mien.py:build", "file must exist"),
         (f"{tmp_path}/none.pt2", "must be an existing file"),
-        ("torch.nm:Identity", "Did you mean torch.numa or torch.nn"),
+        ("torch.nm:Identity", "Did you mean 'torch.numa' or 'torch.nn'"),
         ("nonsense", "MODEL must look like"),
     ):
         assert call("inspect", name, "--input", "1x20") == 2
@@ -96,9 +96,9 @@ def test_files_modules_and_saved_programs(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["atrous:segmentor"], "Did you mean atrous:segmenter?"),
-        (["torchvision:resnet5"], "Did you mean torchvision:resnet50"),
-        (["timm:convnext_tinny"], "Did you mean timm:convnext_tiny"),
+        (["atrous:segmentor"], "Did you mean 'atrous:segmenter'?"),
+        (["torchvision:resnet5"], "Did you mean 'torchvision:resnet50'"),
+        (["timm:convnext_tinny"], "Did you mean 'timm:convnext_tiny'"),
         (["--input", "4x65x65"], "An input of shape (1, 3, 65, 65) fits."),
         (["--input", "3x0x65"], "--input must have lengths of 1 or more"),
         (["--input", "3xax65"], "--input must be a shape without batch"),

@@ -14,6 +14,7 @@ from atrous.geometry.lineage import Lineage, Status
 from atrous.geometry.pattern import Periodic
 from atrous.geometry.taps import Counts, Ints
 from atrous.graph.program import Node, Program
+from atrous.graph.rule import Local, Movement, Pointwise, Read
 
 _SEVERITY: tuple[Status, ...] = ("exact", "bound", "global", "unknown")
 
@@ -161,9 +162,11 @@ def fields(
         axes: which of its axes; see `default_axes`.
     """
     source = program.input(input)
-    wanted = axes if axes is not None else default_axes(source)
+    wanted = axes if axes is not None else default_axes(program, source)
     followed = {
-        name: sorted({*default_axes(program.nodes[name]), *(wanted if name == source.name else ())})
+        name: sorted(
+            {*default_axes(program, program.nodes[name]), *(wanted if name == source.name else ())}
+        )
         for name in program.inputs
     }
     traces = trace(program, followed)
@@ -175,12 +178,26 @@ def fields(
     return found
 
 
-def default_axes(node: Node) -> tuple[int, ...]:
-    """The axes an input's field is told for: all but the batch and the channels.
+def default_axes(program: Program, source: Node) -> tuple[int, ...]:
+    """The axes an input's field is told for: those along which its first sliding window moves.
 
-    An input of two axes is taken as (batch, position), one of one axis as positions.
+    If no window reads the input, all but the first two axes; an input of two axes is taken as
+    (batch, position), one of one axis as positions.
     """
-    return tuple(range(min(2, len(node.shape) - 1), len(node.shape)))
+    # Per node that only rearranges the input: which input axis each of its axes is.
+    places: dict[str, tuple[int | None, ...]] = {source.name: tuple(range(len(source.shape)))}
+    for node in program.nodes.values():
+        reads = [r for r in getattr(node.description, "reads", ()) if r.operand.name in places]
+        if not reads or not isinstance(reads[0], Read):
+            continue
+        mine = places[reads[0].operand.name]
+        axes = tuple(None if link is None else mine[link.axis] for link in reads[0].links)
+        if isinstance(node.description, Local) and node.description.windows:
+            found = {a for k in node.description.windows if (a := axes[k]) is not None}
+            return tuple(sorted(found))
+        if isinstance(node.description, Pointwise | Movement):
+            places[node.name] = axes
+    return tuple(range(min(2, len(source.shape) - 1), len(source.shape)))
 
 
 def field_of(node: Node, traced: Trace, source: Node, axes: tuple[int, ...]) -> Field | None:

@@ -84,7 +84,7 @@ def inspection(
 ) -> Inspection:
     """Inspect every node of a program."""
     source = program.input(input)
-    wanted = axes if axes is not None else default_axes(source)
+    wanted = axes if axes is not None else default_axes(program, source)
     found = fields(program, input=input, axes=wanted)
     rows = tuple(_row(program, node, found) for node in program.nodes.values())
     return Inspection(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from atrous import models
+from atrous.graph.program import nearest
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,6 @@ def resolve(name: str) -> Resolved:
     if place in libraries:
         return libraries[place](member)
     return Resolved(_make(_member(_module(place), member, place), name), None)
-
-
-def nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
-    """ " Did you mean ...?" with the most similar names; "" if none is similar."""
-    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
-    return f" Did you mean {' or '.join(prefix + c for c in close)}?" if close else ""
 
 
 def _bundled(name: str) -> Resolved:

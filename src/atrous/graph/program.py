@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import linecache
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -192,7 +192,7 @@ class Program:
         return value
 
 
-def nearest(name: str, candidates: list[str]) -> str:
-    """ " Did you mean ...?" with the most similar names; "" if none is similar."""
-    close = difflib.get_close_matches(name, [c for c in candidates if c], n=3, cutoff=0.5)
-    return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+def nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """A sentence that asks whether the most similar names were meant; "" if none is similar."""
+    close = difflib.get_close_matches(name, [k for k in known if k], n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(repr(prefix + c) for c in close)}?" if close else ""
