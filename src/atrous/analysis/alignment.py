@@ -88,6 +88,9 @@ def _compare(
         # Twice the distance of the centres, in whole numbers.
         apart: Ints = ((b[0] + b[1]) - (a[0] + a[1]))[both]
         offset = Fraction(int(apart.sum()), 2 * len(apart))
+        if max(one.size, other.size) <= one.stride and abs(offset) < one.stride:
+            # Phases of one stride, side by side on purpose.
+            continue
         rates_differ = one.strides != other.strides
         drift = Fraction(int(apart[-1] - apart[0]), 2) if rates_differ else Fraction(0)
         if abs(offset) * len(apart) * 2 <= _partial_period(one, other) or (offset == drift == 0):

@@ -37,8 +37,8 @@ class AxisField:
         reach: positions read before and behind the output's own, which is `output * stride`.
         interior: the outputs `[start, stop)` for which no border clips anything; (0, 0) if none.
         length: length of the input axis.
-        status: "exact", "bound" (a superset), "global" (the whole axis is read; size is its length)
-            or "unknown" (an operator without a rule).
+        status: "exact", "bound" (a superset), "global" (an operator reads all of an axis; size is
+            what that covers of the input, mostly its length) or "unknown" (no rule).
         cause: what made the status so; empty when exact.
     """
 
@@ -197,7 +197,7 @@ def default_axes(program: Program, source: Node) -> tuple[int, ...]:
             return tuple(sorted(found))
         if isinstance(node.description, Pointwise | Movement):
             places[node.name] = axes
-    return tuple(range(min(2, len(source.shape) - 1), len(source.shape)))
+    return tuple(range(max(min(2, len(source.shape) - 1), 0), len(source.shape)))
 
 
 def field_of(node: Node, traced: Trace, source: Node, axes: tuple[int, ...]) -> Field | None:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from atrous.geometry.digits import lift
-from atrous.geometry.lineage import Edge, Lineage
+from atrous.geometry.lineage import Edge, Lineage, Status
 from atrous.geometry.primitives import strided
 from atrous.geometry.relation import Flags, Relation
 from atrous.graph.program import Node, Program
@@ -40,6 +40,9 @@ class Route:
 
     digits: tuple[Digit, ...]
     lineage: Lineage
+
+    def __post_init__(self) -> None:
+        assert prod(digit.length for digit in self.digits) == self.lineage.length
 
     @property
     def kind(self) -> tuple[object, ...]:
@@ -156,6 +159,7 @@ def _of_node(node: Node, traces: Mapping[str, Trace]) -> Trace:
 def _changes_nothing(read: Read | Regroup, node: Node) -> bool:
     return (
         isinstance(read, Read)
+        and read.segment is None
         and read.operand.shape == node.shape
         and all(
             link is not None and link.axis == axis and link.relation.is_identity
@@ -175,6 +179,8 @@ class _Part:
 def _through(read: Read | Regroup, node: Node, operand: Trace, where: str) -> _Part:
     if isinstance(read, Regroup):
         return _regrouped(read, node, operand, where)
+    if isinstance(node.description, Unknown):
+        return _unknown_part(node, operand, where)
     masks = _masks_through(read, node, _as_masks(operand.labels))
     memo: dict[tuple[int, Relation], Lineage] = {}
 
@@ -184,6 +190,21 @@ def _through(read: Read | Regroup, node: Node, operand: Trace, where: str) -> _P
 
     segments = tuple(tuple(moved(strand) for strand in segment) for segment in operand.segments)
     return _Part(masks, segments)
+
+
+def _unknown_part(node: Node, operand: Trace, where: str) -> _Part:
+    """Without a rule every position may read everything."""
+    strands = tuple(
+        Strand(
+            strand.input,
+            {axis: _collapsed(route, "unknown", where) for axis, route in strand.routes.items()},
+        )
+        for segment in operand.segments
+        for strand in segment
+    )
+    masks = np.empty((1,) * len(node.shape), dtype=object)
+    masks.fill(1)
+    return _Part(masks, (strands,))
 
 
 def _rows_through(read: Read, strand: Strand) -> dict[int, Flags]:
@@ -276,25 +297,38 @@ def _route(
     for position, digit in enumerate(route.digits):
         axis, link = links[digit.axis]
         relation = link.relation
-        if relation.is_identity and axis is not None:
+        segment = read.segment if read.segment is not None and read.segment.axis == axis else None
+        if relation.is_identity and axis is not None and segment is None:
             digits[position] = Digit(axis, digit.divisor, digit.length)
             continue
         if digit.length != relation.inputs:
             # The axis is made of several digits: what a relation along it does to one of them
             # depends on the others.
-            status = link.status if link.status in ("global", "unknown") else "bound"
+            loose = link.status if link.status in ("global", "unknown") else "bound"
             relation = Relation.whole(1, digit.length)
-            link = Link(digit.axis, relation, status if digit.length > 1 else "exact")
-            axis = None
+            link = Link(digit.axis, relation, loose if digit.length > 1 else "exact")
+            axis, segment = None, None
         slower = prod(d.length for d in digits[:position])
         faster = prod(d.length for d in digits[position + 1 :])
         key = id(lineage), relation
-        known = memo.get(key) if slower == faster == 1 else None
+        known = memo.get(key) if slower == faster == 1 and segment is None else None
         if known is None:
-            cause = where if link.status != "exact" else ""
-            edge = Edge(lift(relation, slower, faster), lineage, link.status, cause)
+            status: Status = link.status
+            if status == "global" and slower * faster > 1:
+                # All of one digit is but a part of the input axis.
+                status = "exact"
+            positions = None
+            if segment is not None:
+                positions = np.tile(np.repeat(segment.reads, faster), slower)
+            edge = Edge(
+                lift(relation, slower, faster),
+                lineage,
+                status,
+                where if status != "exact" else "",
+                positions,
+            )
             known = Lineage(edge.relation.outputs, [edge])
-            if slower == faster == 1:
+            if slower == faster == 1 and segment is None:
                 memo[key] = known
         lineage = known
         digits[position] = Digit(-1 if axis is None else axis, 1, relation.outputs)
@@ -310,26 +344,34 @@ def _regrouped(read: Regroup, node: Node, operand: Trace, where: str) -> _Part:
             places.setdefault(part.axis, []).append((part, Digit(axis, divisor, part.length)))
             divisor *= part.length
 
-    def moved(digit: Digit) -> list[Digit]:
+    def moved(digit: Digit) -> list[Digit] | None:
+        """The digit's new places, slowest first; None if the new boundaries cut across it."""
         found = []
-        # Slowest first, as digits are listed.
         for old, new in sorted(places.get(digit.axis, []), key=lambda p: -p[0].divisor):
             low = max(old.divisor, digit.divisor)
             high = min(old.divisor * old.length, digit.divisor * digit.length)
             if low < high:
+                if low % old.divisor or low % digit.divisor or high % low:
+                    return None
                 found.append(Digit(new.axis, new.divisor * (low // old.divisor), high // low))
-        return found
+        return found if prod(d.length for d in found) == digit.length else None
+
+    def moved_route(route: Route) -> Route:
+        digits: list[Digit] = []
+        for digit in route.digits:
+            found = moved(digit)
+            if found is None:
+                return _collapsed(route, "bound", where)
+            digits += found
+        return Route(tuple(digits), route.lineage)
 
     def moved_strand(strand: Strand) -> Strand:
-        routes = {
-            axis: Route(tuple(n for d in route.digits for n in moved(d)), route.lineage)
-            for axis, route in strand.routes.items()
-        }
+        routes = {axis: moved_route(route) for axis, route in strand.routes.items()}
         rows: dict[int, Flags] = {}
         for axis, flags in strand.rows.items():
-            places = moved(Digit(axis, 1, len(flags)))
-            if len(places) == 1 and node.shape[places[0].axis] == len(flags):
-                rows[places[0].axis] = flags
+            found = moved(Digit(axis, 1, len(flags)))
+            if found is not None and len(found) == 1 and node.shape[found[0].axis] == len(flags):
+                rows[found[0].axis] = flags
             else:
                 # The axis is cut up or merged: what reads nothing is no longer told apart.
                 routes = {a: _loosened(route, where) for a, route in routes.items()}
@@ -339,6 +381,12 @@ def _regrouped(read: Regroup, node: Node, operand: Trace, where: str) -> _Part:
         tuple(moved_strand(strand) for strand in segment) for segment in operand.segments
     )
     return _Part(_regrouped_masks(read, operand.labels), segments)
+
+
+def _collapsed(route: Route, status: Status, where: str) -> Route:
+    """Every position of the value reads all that the route reads."""
+    relation = Relation.whole(1, route.lineage.length)
+    return Route((), Lineage(1, [Edge(relation, route.lineage, status, where)]))
 
 
 def _loosened(route: Route, where: str) -> Route:

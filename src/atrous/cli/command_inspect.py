@@ -70,6 +70,11 @@ def inspect(
     console = Console()
     with working(f"loading {model}"):
         found = resolve(model)
+    for path in (html, json_file):
+        if path is not None and path.is_dir():
+            raise ValueError(f"a report must be written to a file, got the folder {str(path)!r}.")
+    if node is not None and output is not None:
+        raise ValueError("--node and --output must not be given together. Choose one.")
     x = _inputs(found, model, shapes or [], batch, dtype)
     chosen = _axes(axes)
     with working(f"inspecting {model}"):

@@ -42,6 +42,9 @@ def run(arguments: list[str] | None = None) -> None:
     given = [a for a in given if a != "--debug"]
     try:
         sys.exit(app(given, standalone_mode=False) or 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(0)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:

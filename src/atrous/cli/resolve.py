@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from atrous import models
+from atrous.graph.capture import quiet
 from atrous.graph.program import nearest
 
 
@@ -104,7 +106,8 @@ def _saved(name: str) -> Resolved:
     if not Path(name).is_file():
         raise ValueError(f"MODEL must be an existing file, got {name!r}.{_similar_file(name)}")
     try:
-        program = torch.export.load(name)
+        with quiet():
+            program = torch.export.load(name)
     except Exception as error:
         raise ValueError(
             f"{name!r} must be a program saved by torch.export.save: {error}."
@@ -128,6 +131,10 @@ def _module(place: str) -> Any:
         sys.path.insert(0, str(path.parent.resolve()))
         try:
             spec.loader.exec_module(module)
+        except (Exception, SystemExit) as error:
+            raise ValueError(
+                f"MODEL's file must import, but {place!r} fails: {_told(error)}."
+            ) from error
         finally:
             sys.path.pop(0)
         return module
@@ -142,6 +149,13 @@ def _module(place: str) -> Any:
             f"MODEL's module must be importable, but there is no {error.name!r} in {place!r}."
             f"{nearest(place, _siblings(place))}"
         ) from error
+
+
+def _told(error: BaseException) -> str:
+    """What went wrong and in which line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"
 
 
 def _siblings(place: str) -> list[str]:
@@ -193,7 +207,10 @@ def _make(found: Any, name: str) -> nn.Module:
             f"MODEL's callable must need no arguments, but {name!r} needs {', '.join(needed)}. "
             "Give them defaults, or name a function that calls it with them."
         )
-    model = found()
+    try:
+        model = found()
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"MODEL's callable {name!r} fails when called: {_told(error)}.") from error
     if not isinstance(model, nn.Module):
         raise ValueError(
             f"MODEL's callable must return a torch.nn.Module, got {type(model).__name__} "

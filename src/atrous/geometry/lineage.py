@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from atrous.geometry import pattern as patterns
-from atrous.geometry.relation import Flags, Relation
+from atrous.geometry.relation import Flags, Relation, longest_run
 from atrous.geometry.taps import NOTHING_HI, NOTHING_LO, Counts, Ints, collect, multiply
 
 Status = Literal["exact", "bound", "global", "unknown"]
@@ -29,12 +29,14 @@ class Edge:
         source: the axis that is read.
         status: "exact", or why the relation says more than is read (see `Lineage.status`).
         cause: what made it so; empty when exact.
+        positions: the outputs that read along this way at all; None if all may.
     """
 
     relation: Relation
     source: Lineage
     status: Status = "exact"
     cause: str = ""
+    positions: Flags | None = None
 
 
 class Lineage:
@@ -97,12 +99,19 @@ class Lineage:
         for lineage in self._upstream(lambda lineage: "pattern" not in lineage.__dict__):
             if lineage is not self:
                 _ = lineage.pattern
-        ways = [(edge.relation, edge.source.pattern) for edge in self.edges]
+        ways = [
+            patterns.Way(edge.relation, edge.source.pattern, edge.positions) for edge in self.edges
+        ]
         if self.status in ("global", "unknown"):
             # Reading the whole axis swallows whatever else is read.
-            for relation, source in ways:
-                if isinstance(source, patterns.Periodic) and relation.step * source.step == 0:
-                    lo, hi = patterns.through(relation, source, np.zeros(1, dtype=np.int64))
+            for way in ways:
+                source = way.source
+                if (
+                    way.positions is None
+                    and isinstance(source, patterns.Periodic)
+                    and way.relation.step * source.step == 0
+                ):
+                    lo, hi = patterns.through(way.relation, source, np.zeros(1, dtype=np.int64))
                     if lo[0] <= 0 and hi[0] >= self.inputs - 1:
                         return patterns.constant(0, self.inputs - 1)
         return patterns.combine(self.length, ways)
@@ -115,22 +124,37 @@ class Lineage:
         live: Flags | None = np.zeros(self.length, dtype=bool)
         for edge in self.edges:
             flags = edge.relation.readers(edge.source.live)
+            if edge.positions is not None:
+                flags = edge.positions if flags is None else flags & edge.positions
             live = None if live is None or flags is None else live | flags
-        return live
+        return None if live is None or live.all() else live
 
     @property
     def interior(self) -> tuple[int, int]:
         """The outputs `[start, stop)` for which nothing is clipped on any way; `(0, 0)` if none."""
         for lineage in self._upstream(lambda lineage: lineage._interior is None):
-            start, stop = 0, lineage.length
-            for edge in lineage.edges:
-                inner = edge.source._interior
-                assert inner is not None
-                a, b = edge.relation.interior(*inner) if inner[0] < inner[1] else (0, 0)
-                start, stop = max(start, a), min(stop, b)
-            lineage._interior = (start, stop) if start < stop else (0, 0)
+            lineage._interior = lineage._interior_from_sources()
         assert self._interior is not None
         return self._interior
+
+    def _interior_from_sources(self) -> tuple[int, int]:
+        start, stop = 0, self.length
+        partial: Flags | None = None
+        for edge in self.edges:
+            inner = edge.source._interior
+            assert inner is not None
+            a, b = edge.relation.interior(*inner) if inner[0] < inner[1] else (0, 0)
+            if edge.positions is None:
+                start, stop = max(start, a), min(stop, b)
+                continue
+            # Where this way is not taken it clips nothing.
+            clear = ~edge.positions
+            clear[a:b] = True
+            partial = clear if partial is None else partial & clear
+        if partial is not None and start < stop:
+            a, b = longest_run(partial[start:stop])
+            start, stop = start + a, start + b
+        return (start, stop) if start < stop else (0, 0)
 
     def taps(self, output: int, *, clipped: bool = True) -> tuple[Ints, Counts]:
         """The inputs that one output reads, ascending, and the number of ways to each.
@@ -153,9 +177,7 @@ class Lineage:
             if lineage.is_input:
                 result = positions, counts
             for edge in lineage.edges:
-                found.setdefault(edge.source, []).append(
-                    _back(edge.relation, positions, counts, clipped)
-                )
+                found.setdefault(edge.source, []).append(_back(edge, positions, counts, clipped))
         return result
 
     def _upstream(self, wanted: Callable[[Lineage], bool]) -> list[Lineage]:
@@ -171,10 +193,12 @@ class Lineage:
         return sorted(seen, key=lambda lineage: lineage.order)
 
 
-def _back(
-    relation: Relation, positions: Ints, counts: Counts, clipped: bool
-) -> tuple[Ints, Counts]:
-    """What `positions` read along one relation: inputs with repeats, and counts."""
+def _back(edge: Edge, positions: Ints, counts: Counts, clipped: bool) -> tuple[Ints, Counts]:
+    """What `positions` read along one way: inputs with repeats, and counts."""
+    relation = edge.relation
+    if edge.positions is not None:
+        taken = patterns.at(edge.positions, positions)
+        positions, counts = positions[taken], counts[taken]
     if relation.step == 0 and len(relation.exceptional) == 0 and len(positions) > relation.period:
         positions, counts = _merged([(positions % relation.period, counts)])
     at, inputs, times = (relation.reads if clipped else relation.pattern)(positions)

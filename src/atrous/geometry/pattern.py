@@ -14,7 +14,7 @@ from math import gcd, lcm
 
 import numpy as np
 
-from atrous.geometry.relation import Relation
+from atrous.geometry.relation import Flags, Relation
 from atrous.geometry.taps import NOTHING_HI, NOTHING_LO, Ints
 
 _order = count()
@@ -50,6 +50,28 @@ class Periodic:
         return np.where(nothing, lo, lo + base), np.where(nothing, hi, hi + base)
 
 
+@dataclass(frozen=True, eq=False)
+class Way:
+    """One way back from an axis.
+
+    Attributes:
+        relation: which positions of the source are read.
+        source: the pattern of what is read.
+        positions: the outputs that read along this way at all; None if all do. Outside the axis
+            its first and last entry go on.
+    """
+
+    relation: Relation
+    source: Pattern
+    positions: Flags | None = None
+
+
+def at(positions: Flags, outputs: Ints) -> Flags:
+    """The flags of outputs that may lie outside the axis."""
+    found: Flags = positions[np.clip(outputs, 0, len(positions) - 1)]
+    return found
+
+
 class Rows:
     """A union of ways that advance at different rates: one interval per output, computed on demand.
 
@@ -57,9 +79,7 @@ class Rows:
         rates: smallest and largest input steps per output step.
     """
 
-    def __init__(
-        self, ways: Sequence[tuple[Relation, Pattern]], rates: tuple[Fraction, Fraction]
-    ) -> None:
+    def __init__(self, ways: Sequence[Way], rates: tuple[Fraction, Fraction]) -> None:
         self.rates = rates
         self._ways = tuple(ways)
         self._order = next(_order)
@@ -94,10 +114,11 @@ class Rows:
             if len(rows._lo):
                 lo, hi = min(lo, rows._first), max(hi, rows._first + len(rows._lo))
                 wanted[rows] = lo, hi
-            for relation, source in rows._ways:
+            for way in rows._ways:
+                source = way.source
                 if not isinstance(source, Rows):
                     continue
-                first, last = relation.hulls(np.arange(lo, hi, dtype=np.int64))
+                first, last = way.relation.hulls(np.arange(lo, hi, dtype=np.int64))
                 filled = first <= last
                 if not filled.any():
                     continue
@@ -113,7 +134,7 @@ class Rows:
 
     def _compute(self, start: int, stop: int) -> None:
         outputs = np.arange(start, stop, dtype=np.int64)
-        parts = [through(relation, source, outputs) for relation, source in self._ways]
+        parts = [_along(way, outputs) for way in self._ways]
         self._first = start
         self._lo = np.minimum.reduce([lo for lo, _ in parts])
         self._hi = np.maximum.reduce([hi for _, hi in parts])
@@ -130,15 +151,26 @@ def constant(lo: int, hi: int) -> Periodic:
     return Periodic(0, np.array([lo], dtype=np.int64), np.array([hi], dtype=np.int64))
 
 
-def combine(outputs: int, ways: Sequence[tuple[Relation, Pattern]]) -> Pattern:
+def combine(outputs: int, ways: Sequence[Way]) -> Pattern:
     """The pattern of an axis of `outputs` positions that reads along each of `ways`."""
-    parts = [_compose(outputs, relation, source) for relation, source in ways]
+    parts = [
+        _compose(outputs, way.relation, way.source) if way.positions is None else None
+        for way in ways
+    ]
     if all(isinstance(part, Periodic) for part in parts):
         merged = _merge(outputs, [part for part in parts if isinstance(part, Periodic)])
         if merged is not None:
             return merged
-    rates = [a * b for relation, source in ways for a in relation.rates for b in source.rates]
+    rates = [a * b for way in ways for a in way.relation.rates for b in way.source.rates]
     return Rows(ways, (min(rates), max(rates)))
+
+
+def _along(way: Way, outputs: Ints) -> tuple[Ints, Ints]:
+    lo, hi = through(way.relation, way.source, outputs)
+    if way.positions is None:
+        return lo, hi
+    taken = at(way.positions, outputs)
+    return np.where(taken, lo, NOTHING_LO), np.where(taken, hi, NOTHING_HI)
 
 
 def through(relation: Relation, source: Pattern, outputs: Ints) -> tuple[Ints, Ints]:

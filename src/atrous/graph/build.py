@@ -16,6 +16,7 @@ from torch.utils import _pytree as pytree
 import atrous.graph.rules  # noqa: F401 - importing registers the rules
 from atrous.graph.program import Node, Place, Program
 from atrous.graph.rule import Call, Operand, describe
+from atrous.graph.shell import CaptureError
 
 
 class WrittenViewError(Exception):
@@ -105,7 +106,7 @@ class _Builder:
 
     def _walk(self, module: Any, environment: dict[fx.Node, Any], prefix: str) -> tuple[Any, ...]:
         """Translate one graph; returns what it outputs."""
-        aliases = _Aliases(module.graph)
+        aliases = _Aliases(module.graph, inlined=prefix != "")
         for node in module.graph.nodes:
             if node.op == "placeholder":
                 continue
@@ -141,10 +142,10 @@ class _Builder:
     def _inline(self, node: fx.Node, args: tuple[Any, ...], prefix: str) -> Any:
         """A region under autocast or another gradient mode: its operators, one by one."""
         at = next((i for i, a in enumerate(args) if isinstance(a, fx.GraphModule)), None)
-        if at is None:
-            raise NotImplementedError(
-                f"operator {node.target} must not hold control flow. Replace data-dependent "
-                "control flow by tensor operations, or analyse the branches as models of their own."
+        if at is None or not str(node.target).startswith("wrap_with_"):
+            raise CaptureError(
+                f"model must not hold control flow on tensors, got {node.target}"
+                f"{_at(node)}. Use torch.where, or analyse the branches as models of their own."
             )
         inner = args[at]
         places = [n for n in inner.graph.nodes if n.op == "placeholder"]
@@ -167,11 +168,23 @@ class _Builder:
                 else item
                 for k, item in enumerate(value)
             ]
+        data = any(isinstance(v, Operand) and not v.is_constant for v in bound.values())
+        if data and value is not None:
+            raise CaptureError(
+                f"model must not turn a tensor's value into a number, got {target}{_at(node)}. "
+                "Keep it a tensor: avoid .item(), float(...) and int(...) on values."
+            )
         return value
 
     def _value(
         self, node: fx.Node, name: str, target: Any, args: Mapping[str, Any], value: Tensor, k: int
     ) -> Operand:
+        if any(isinstance(n, torch.SymInt) for n in value.shape):
+            raise CaptureError(
+                f"model must not make shapes that depend on a tensor's values, got {target}"
+                f"{_at(node)}. Replace boolean indexing, nonzero or unique by masks, or analyse "
+                "the part before it as a model of its own."
+            )
         shape = tuple(int(n) for n in value.shape)
         op = target._schema.name.replace("::", ".")
         call = Call(op, args, shape, value.dtype, k, target)
@@ -179,7 +192,7 @@ class _Builder:
         # A tensor that lends only its shape passes no data on.
         data = any(not operand.is_constant for operand in call.operands)
         description = describe(call) if data else None
-        if description is None or not description.reads:
+        if description is None or all(r.operand.is_constant for r in description.reads):
             self.constants[name] = call
             self.reads[name] = tuple(parameters)
             return Operand(name, shape, value.dtype, True)
@@ -189,12 +202,19 @@ class _Builder:
         return Operand(name, shape, value.dtype, False)
 
 
+def _at(node: fx.Node) -> str:
+    """` at file:line (code)` of a node; "" if unknown."""
+    place = _place(node)
+    return f" at {place.source} ({place.code})" if place.source else ""
+
+
 class _Aliases:
     """Which values share memory, to follow writes."""
 
-    def __init__(self, graph: fx.Graph) -> None:
+    def __init__(self, graph: fx.Graph, inlined: bool) -> None:
         self._root: dict[fx.Node, fx.Node] = {}
         self._family: dict[fx.Node, list[fx.Node]] = {}
+        self._inlined = inlined
         self._order = {node: index for index, node in enumerate(graph.nodes)}
         for node in graph.nodes:
             source = _aliased_argument(node)
@@ -213,6 +233,9 @@ class _Aliases:
             return None
         first = node.args[0] if node.args else None
         if not isinstance(first, fx.Node):
+            raise WrittenViewError
+        if self._inlined and self._root[first].op == "placeholder":
+            # What lies outside may be a view of it.
             raise WrittenViewError
         now = self._order[node]
         for other in self._family[self._root[first]]:

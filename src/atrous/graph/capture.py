@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import random
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,8 @@ def capture(model: nn.Module | ExportedProgram, x: Inputs) -> Program:
     Args:
         model: any module that `torch.export` can trace, or a program it has exported.
         x: the input: a tensor, a tuple of positional arguments, a mapping of keyword arguments, or
-            the shape of a single float tensor, as `(1, 3, 224, 224)`. Values do not matter.
+            the shape of a single float tensor, as `(1, 3, 224, 224)`. Values do not matter. An
+            exported program without dynamic shapes takes only those it was exported for.
 
     Raises:
         ValueError: if an input has no elements, or is quantised or complex.
@@ -40,10 +42,10 @@ def capture(model: nn.Module | ExportedProgram, x: Inputs) -> Program:
     parameters' memory.
     """
     if isinstance(model, ExportedProgram):
-        return build_program(model)
-    args, kwargs = arguments(x)
+        return _of_exported(model, x)
     shell = shell_copy(model)
-    with _quiet(), _same_random_state():
+    args, kwargs = arguments(x, _floating_type(model))
+    with quiet(), _same_random_state():
         try:
             exported = torch.export.export(shell, args, kwargs, strict=False)
         except Exception as error:
@@ -51,8 +53,46 @@ def capture(model: nn.Module | ExportedProgram, x: Inputs) -> Program:
     return build_program(exported)
 
 
-def arguments(x: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _of_exported(exported: ExportedProgram, x: Inputs) -> Program:
+    """The program of an exported one; where it has free sizes, at the sizes of `x`."""
+    args, kwargs = arguments(x)
+    names = exported.graph_signature.user_inputs
+    placeholders = {n.name: n.meta.get("val") for n in exported.graph.nodes if n.name in names}
+    expected = [v for v in placeholders.values() if isinstance(v, Tensor)]
+    given = [v for v in pytree.tree_leaves((args, kwargs)) if isinstance(v, Tensor)]
+    free = any(isinstance(n, torch.SymInt) for value in expected for n in value.shape)
+    if free:
+        with quiet(), _same_random_state():
+            try:
+                module = exported.module()
+                return build_program(torch.export.export(module, args, kwargs, strict=False))
+            except Exception as error:
+                raise explain(error, module, args, kwargs) from error
+    shapes = [[tuple(v.shape) for v in values] for values in (expected, given)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"x must have the shapes the program was exported for, {_listed(shapes[0])}, got "
+            f"{_listed(shapes[1])}. Export it with dynamic shapes to analyse other sizes."
+        )
+    return build_program(exported)
+
+
+def _listed(shapes: list[tuple[int, ...]]) -> str:
+    return ", ".join(map(str, shapes))
+
+
+def _floating_type(model: nn.Module) -> torch.dtype:
+    """The type a shape stands for: that of the first floating-point parameter."""
+    found = (p.dtype for p in model.parameters() if p.is_floating_point())
+    return next(found, torch.get_default_dtype())
+
+
+def arguments(
+    x: Inputs, dtype: torch.dtype | None = None
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The positional and keyword arguments that `x` stands for, checked.
+
+    Shapes, alone or in a tuple of arguments, become tensors of type `dtype`.
 
     Raises:
         ValueError: if an input has no elements, or is quantised or complex.
@@ -64,15 +104,10 @@ def arguments(x: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
         args = (x,)
     elif isinstance(x, Mapping):
         kwargs = dict(x)
-    elif isinstance(x, Sequence) and x and all(isinstance(n, int) for n in x):
-        if min(x) < 1:
-            raise ValueError(
-                f"x must have at least one element, got shape {tuple(x)}. "
-                "Give every axis a length of 1 or more."
-            )
-        args = (torch.empty(tuple(x)),)
+    elif _is_shape(x):
+        args = (_of_shape(x, dtype),)
     elif isinstance(x, Sequence) and x and not isinstance(x, str):
-        args = tuple(x)
+        args = tuple(_of_shape(item, dtype) if _is_shape(item) else item for item in x)
     else:
         raise TypeError(
             "x must be a tensor, a shape, a tuple of arguments or a dict of keyword arguments, "
@@ -82,6 +117,24 @@ def arguments(x: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if isinstance(leaf, Tensor):
             _check_input(leaf, pytree.keystr(path[1:]))
     return args, kwargs
+
+
+def _is_shape(value: Any) -> bool:
+    return (
+        isinstance(value, Sequence)
+        and len(value) > 0
+        and all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in value)
+    )
+
+
+def _of_shape(shape: Any, dtype: torch.dtype | None) -> Tensor:
+    sizes = tuple(int(n) for n in shape)
+    if min(sizes) < 1:
+        raise ValueError(
+            f"x must have at least one element, got shape {sizes}. "
+            "Give every axis a length of 1 or more."
+        )
+    return torch.empty(sizes, dtype=dtype)
 
 
 def _check_input(tensor: Tensor, path: str) -> None:
@@ -100,12 +153,13 @@ def _check_input(tensor: Tensor, path: str) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """No warnings or log lines from the tracer while it works."""
+def quiet() -> Iterator[None]:
+    """No warnings, log lines or prints from the tracer while it works."""
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
+    sink = io.StringIO()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(sink), redirect_stderr(sink):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -146,6 +146,8 @@ class Program:
         Raises:
             KeyError: if there is none of that label.
         """
+        if not self.outputs:
+            raise KeyError("model must have an output that depends on an input, got none.")
         if label is None:
             return self.nodes[next(iter(self.outputs.values()))]
         if label not in self.outputs:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 class CaptureError(RuntimeError):
@@ -18,9 +20,19 @@ def shell_copy(model: nn.Module) -> nn.Module:
     Raises:
         CaptureError: if the model holds something that cannot be copied.
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}.")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise CaptureError(
+            f"model must be an eager module, got a TorchScript one ({type(model).__name__}). "
+            "Pass the module it was made from."
+        )
     shared: dict[int, Any] = {
         id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())
     }
+    for tensor in _computed(model):
+        # Computed tensors kept as attributes cannot be copied with their history.
+        shared.setdefault(id(tensor), tensor.detach())
     try:
         shell = copy.deepcopy(model, shared)
     except Exception as error:
@@ -29,3 +41,17 @@ def shell_copy(model: nn.Module) -> nn.Module:
             "Keep locks, files and non-leaf tensors out of its attributes."
         ) from error
     return shell.eval()
+
+
+def _computed(model: nn.Module) -> Iterator[Tensor]:
+    """Tensors with a gradient history among the modules' attributes, in containers too."""
+    pending: list[Any] = [value for module in model.modules() for value in vars(module).values()]
+    seen: set[int] = set()
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Tensor):
+            if value.grad_fn is not None:
+                yield value
+        elif isinstance(value, dict | list | tuple) and id(value) not in seen:
+            seen.add(id(value))
+            pending.extend(value.values() if isinstance(value, dict) else value)

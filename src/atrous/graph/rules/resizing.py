@@ -65,7 +65,8 @@ def _factor(call: Call, axes: int, axis: int) -> float | None:
 
 def _scale(outputs: int, inputs: int, factor: float | None) -> Fraction:
     """Input positions per output position, when corners are not aligned."""
-    if factor is None:
+    if factor is None or outputs == inputs:
+        # Equal sizes are a plain copy, whatever the factor.
         return Fraction(inputs, outputs)
     exact = Fraction(factor)
     simple = exact.limit_denominator(1000)

@@ -47,6 +47,14 @@ def copy(call: Call) -> Description:
     return Pointwise((read,), mover(read, "src"))
 
 
+def _spread(length: int, written: range) -> Relation:
+    """Position `start + k * step` reads entry k; the others read nothing."""
+    start, step = written.start, written.step
+    rows: list[list[int]] = [[] for _ in range(step)]
+    rows[start % step] = [(start % step - start) // step]
+    return Relation.of(length, len(written), rows)
+
+
 @rule("aten.slice_scatter", "aten.select_scatter", examples=_scatter_examples)
 def scatter(call: Call) -> Description:
     """The first operand with some positions of one axis taken from the second."""
@@ -67,8 +75,7 @@ def scatter(call: Call) -> Description:
         links.insert(dim, None)
     else:
         links = list(identity_links(source, source.shape))
-        rows = {o: [k] for k, o in enumerate(written)}
-        links[dim] = Link(dim, Relation.of(length, len(written), [[]], exceptions=rows))
+        links[dim] = Link(dim, _spread(length, written))
     second = Read(source, tuple(links), segment=Segment(dim, taken))
 
     def run(args: Arguments, box: Box) -> Tensor:

@@ -1,0 +1,251 @@
+"""What the public function says of every row, for models with writes, joins and reshapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import atrous
+from oracles import perturbation_support, rows_along
+
+
+class Of(nn.Module):
+    """A model of one function that may use two convolutions, `c3` and `c5`."""
+
+    def __init__(self, function: Callable[[Of, Tensor], Tensor], axes: int = 1) -> None:
+        super().__init__()
+        conv = {1: nn.Conv1d, 2: nn.Conv2d}[axes]
+        self.c3, self.c5 = conv(1, 1, 3, padding=1), conv(1, 1, 5, padding=2)
+        for parameter in self.parameters():
+            nn.init.constant_(parameter, 0.2)
+        self.function = function
+        self.double().eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(self, x)
+
+
+def view_under_no_grad(m: Of, x: Tensor) -> Tensor:
+    y = m.c3(x)
+    v = y.view(1, 2, -1)
+    with torch.no_grad():
+        v.add_(m.c5(x).view(1, 2, -1))
+    return y
+
+
+def slice_of_zeros(m: Of, x: Tensor) -> Tensor:
+    y = torch.zeros_like(x)
+    y[:, :, 2:-2] = m.c5(x)[:, :, 2:-2]
+    return y
+
+
+def slice_of_clone(m: Of, x: Tensor) -> Tensor:
+    y = x.clone()
+    y[:, :, 2:-2] = m.c3(x)[:, :, 2:-2]
+    return y
+
+
+def shifted_write(m: Of, x: Tensor) -> Tensor:
+    y = x.clone()
+    y[:, :, 3:] = x[:, :, :-3]
+    return y
+
+
+def strided_write(m: Of, x: Tensor) -> Tensor:
+    y = x.clone()
+    y[:, :, 1::3] = m.c3(x)[:, :, 1::3]
+    return m.c3(y)
+
+
+def cleared(m: Of, x: Tensor) -> Tensor:
+    y = m.c3(x)
+    y[:, :, 0] = 0
+    return y
+
+
+def doubled(m: Of, x: Tensor) -> Tensor:
+    return torch.cat([x, x], 2)
+
+
+def padded_by_hand(m: Of, x: Tensor) -> Tensor:
+    return m.c3(torch.cat([x[:, :, :1], x, x[:, :, -1:]], 2))
+
+
+def halves(m: Of, x: Tensor) -> Tensor:
+    return torch.cat([m.c3(x[:, :, :6]), m.c5(x[:, :, 6:])], 2)
+
+
+def kept_by_a_factor(m: Of, x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=1.05, mode="linear")
+
+
+def type_lent(m: Of, x: Tensor) -> Tensor:
+    return x * torch.ones(1).type_as(x)
+
+
+FUNCTIONS_1D = [
+    (view_under_no_grad, 5),
+    (slice_of_zeros, 5),
+    (slice_of_clone, 3),
+    (shifted_write, 1),
+    (strided_write, 4),
+    (cleared, 3),
+    (doubled, 1),
+    (padded_by_hand, 3),
+    (halves, 5),
+    (kept_by_a_factor, 1),
+    (type_lent, 1),
+]
+
+
+@pytest.mark.parametrize(("function", "size"), FUNCTIONS_1D)
+def test_rows_of_one_axis(function: Callable[[Of, Tensor], Tensor], size: int) -> None:
+    found = assert_rows(Of(function), torch.rand(1, 1, 12, dtype=torch.float64))
+    assert found.status == "exact"
+    assert found.size == (size,)
+
+
+def nested_views(m: Of, x: Tensor) -> Tensor:
+    return m.c3(x).flatten(2).view(1, 2, 2, 6).view(1, 2, 3, 4)
+
+
+def cut_views(m: Of, x: Tensor) -> Tensor:
+    return x.reshape(1, 12).reshape(1, 4, 3).mean(2)
+
+
+def space_to_depth(m: Of, x: Tensor) -> Tensor:
+    b, c, h, w = x.shape
+    y = x.view(b, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4)
+    return F.conv2d(y.reshape(b, 4 * c, h // 2, w // 2), torch.ones(1, 4, 3, 3).double(), padding=1)
+
+
+def written_frame(m: Of, x: Tensor) -> Tensor:
+    z = torch.zeros_like(x)
+    z[..., 2:-2, 2:-2] = m.c3(x)[..., 2:-2, 2:-2]
+    return m.c3(z)
+
+
+def tiles(m: Of, x: Tensor) -> Tensor:
+    left, right = x[..., : x.shape[3] // 2], x[..., x.shape[3] // 2 :]
+    return torch.cat([m.c3(left), m.c3(right)], 3)
+
+
+@pytest.mark.parametrize(
+    ("function", "shape", "size"),
+    [
+        (space_to_depth, (1, 1, 8, 12), (6, 6)),
+        (written_frame, (1, 1, 9, 8), (5, 5)),
+        (tiles, (1, 1, 6, 8), (3, 3)),
+    ],
+)
+def test_rows_of_two_axes(
+    function: Callable[[Of, Tensor], Tensor], shape: tuple[int, ...], size: tuple[int, int]
+) -> None:
+    found = assert_rows(Of(function, 2), torch.rand(shape, dtype=torch.float64))
+    assert found.status == "exact"
+    assert found.size == size
+
+
+@pytest.mark.parametrize(
+    ("function", "shape"), [(nested_views, (1, 1, 4, 6)), (cut_views, (1, 1, 3, 4))]
+)
+def test_views_that_do_not_nest_are_a_bound_that_holds(
+    function: Callable[[Of, Tensor], Tensor], shape: tuple[int, ...]
+) -> None:
+    model, x = Of(function, 2), torch.rand(shape, dtype=torch.float64)
+    found = atrous.receptive_field(model, x)
+    assert found.status in ("bound", "global")
+    for axis in found.axes:
+        support = perturbation_support(model, x, axis.axis)
+        if axis.output_axis is None:
+            # One row for every output.
+            assert set(axis.taps(0)[0]) >= set(
+                support.reshape(len(support), -1).any(1).nonzero()[0]
+            )
+        else:
+            true = rows_along(support, axis.output_axis)
+            for o in range(true.shape[0]):
+                assert set(axis.taps(o)[0]) >= set(true[o].nonzero()[0])
+
+
+def assert_rows(model: nn.Module, x: Tensor) -> atrous.Field:
+    found = atrous.receptive_field(model, x)
+    for axis in found.axes:
+        assert axis.output_axis is not None
+        true = rows_along(perturbation_support(model, x, axis.axis), axis.output_axis)
+        for o in range(true.shape[0]):
+            assert axis.taps(o)[0].tolist() == true[o].nonzero()[0].tolist(), f"output {o}"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda m, x: x * x.sum().item(), "must not turn a tensor's value into a number"),
+        (lambda m, x: x[x > 0], "shapes that depend on a tensor's values"),
+        (
+            lambda m, x: torch.cond(x.sum() > 0, lambda y: y + 1, lambda y: y.flip(2), (x,)),
+            "must not hold control flow on tensors",
+        ),
+    ],
+)
+def test_data_that_leaves_the_tensors_is_refused(
+    function: Callable[[Of, Tensor], Tensor], message: str
+) -> None:
+    with pytest.raises(atrous.CaptureError, match=f"{message}|cannot be captured"):
+        atrous.receptive_field(Of(function), torch.rand(1, 1, 12, dtype=torch.float64))
+
+
+def test_unknown_survives_the_loss_of_its_axis() -> None:
+    model = Of(lambda m, x: torch.softmax(m.c3(x)[:, :, 0], 1))
+    found = atrous.receptive_field(model, torch.rand(1, 1, 12, dtype=torch.float64))
+    assert found.status == "unknown"
+
+
+def test_an_exported_program_keeps_its_size_or_is_fitted() -> None:
+    x = torch.zeros(1, 1, 12)
+    model = nn.Conv1d(1, 1, 3).eval()
+    fixed = torch.export.export(model, (x,))
+    with pytest.raises(ValueError, match=r"exported for, \(1, 1, 12\), got \(1, 1, 20\)"):
+        atrous.receptive_field(fixed, (1, 1, 20))
+    length = torch.export.Dim("length", min=4, max=100)
+    free = torch.export.export(model, (x,), dynamic_shapes=({2: length},))
+    assert atrous.receptive_field(free, (1, 1, 20)).axes[0].lineage.length == 18
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+def test_computed_attributes_do_not_hinder() -> None:
+    model = torch.nn.utils.weight_norm(nn.Conv1d(1, 1, 3))
+    kept = model.weight
+    assert atrous.receptive_field(model, (1, 1, 9)).size == (3,)
+    assert model.weight is kept
+
+
+def test_models_and_inputs_of_other_kinds_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"model must be a torch.nn.Module, got function"):
+        atrous.receptive_field(lambda: None, (1, 1, 9))  # type: ignore[arg-type]
+    with pytest.raises(KeyError, match=r"must have an output that depends on an input"):
+        atrous.receptive_field(Of(lambda m, x: torch.ones(3)), (1, 1, 9))
+    assert atrous.receptive_field(nn.Conv1d(1, 1, 3).half(), (1, 1, 9)).size == (3,)
+
+
+def test_shapes_stand_for_several_inputs() -> None:
+    class Two(nn.Module):
+        def forward(self, a: Tensor, b: Tensor) -> Tensor:
+            return a + b.sum()
+
+    found = atrous.receptive_field(Two(), ((1, 1, 12), (1, 1, 5)))
+    assert (found.status, found.size) == ("exact", (1,))
+
+
+def test_scalar_inputs_pass() -> None:
+    class Scaled(nn.Module):
+        def forward(self, x: Tensor, scale: Tensor) -> Tensor:
+            return x * scale
+
+    found = atrous.receptive_field(Scaled(), (torch.zeros(1, 1, 9), torch.tensor(2.0)))
+    assert found.size == (1,)
