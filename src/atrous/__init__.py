@@ -1,4 +1,13 @@
-"""Know exactly which inputs every output of a convolutional network sees."""
+"""Know exactly which inputs every output of a convolutional network sees.
+
+receptive_field(model, x)   the field of an output or any node: size, stride, start, reach, status
+branches(model, x)          the fields of the branches that meet last before a node
+inspect(model, x)           every node: a report that prints as a table, .to_json(), .to_html()
+rule("namespace.name")      teach how an operator reads its inputs
+geometry                    the index mathematics by itself: relations, index maps, sizes
+"""
+
+from importlib.metadata import version as _version
 
 from atrous import geometry as geometry
 from atrous.analysis.field import AxisField as AxisField
@@ -9,3 +18,5 @@ from atrous.api import receptive_field as receptive_field
 from atrous.graph.rule import rule as rule
 from atrous.graph.shell import CaptureError as CaptureError
 from atrous.report.report import Report as Report
+
+__version__ = _version("atrous")

@@ -46,7 +46,7 @@ def receptive_field(
         >>> net = nn.Sequential(nn.Conv1d(1, 8, 3, dilation=4, padding=4), nn.MaxPool1d(2))
         >>> print(receptive_field(net, (1, 1, 100)))
         field of 1 on input
-          axis 2: size 10, stride 2, start -4, reach 4 before and 5 behind, exact
+          axis 2: size 10, stride 2, start -4, reach 4 before and 5 after, exact
     """
     program = capture(model, x)
     target = program.find(node) if node is not None else program.output(output)
@@ -122,6 +122,8 @@ def inspect(
 def _checked_axes(axes: tuple[int, ...] | None, count: int) -> tuple[int, ...] | None:
     if axes is None:
         return None
+    if not axes or len({axis % count for axis in axes}) < len(axes):
+        raise ValueError(f"axes must name at least one axis, none of them twice, got {axes}.")
     for axis in axes:
         if not -count <= axis < count:
             raise ValueError(

@@ -38,7 +38,7 @@ def test_json_is_what_the_function_says(capsys: pytest.CaptureFixture[str]) -> N
     assert printed["schema"] == "atrous.inspect/1"
     for node in printed["nodes"]:
         for axis in node["field"]["axes"]:
-            for key in ("size", "stride", "start", "reach_before", "reach_behind", "growth"):
+            for key in ("size", "stride", "start", "reach_before", "reach_after", "growth"):
                 assert isinstance(axis[key], int | float)
 
 

@@ -34,7 +34,7 @@ class AxisField:
         stride: input steps per output step; the largest where branches disagree.
         strides: the smallest and the largest stride.
         start: the first position that the first output reads; negative in padding.
-        reach: positions read before and behind the output's own, which is `output * stride`.
+        reach: positions read before and after the output's own, which is `output * stride`.
         interior: the outputs `[start, stop)` for which no border clips anything; (0, 0) if none.
         length: length of the input axis.
         status: "exact", "bound" (a superset), "global" (an operator reads all of an axis; size is
@@ -145,7 +145,7 @@ class Field:
             stride = f"{axis.stride}" if slow == fast else f"{slow} to {fast}"
             text = (
                 f"  axis {axis.axis}: size {size}, stride {stride}, start {axis.start}, "
-                f"reach {axis.reach[0]} before and {axis.reach[1]} behind, {axis.status}"
+                f"reach {axis.reach[0]} before and {axis.reach[1]} after, {axis.status}"
             )
             lines.append(text + (f" ({axis.cause})" if axis.cause else ""))
         return "\n".join(lines)
@@ -230,7 +230,7 @@ def measure(axis: int, output_axis: int | None, lineage: Lineage) -> AxisField:
         )  # fmt: skip
     sizes = np.where(reads, hi - lo + 1, 0)
     own = outputs * fast.numerator // fast.denominator
-    before, behind = (own - lo)[reads].max(), (hi - own)[reads].max()
+    before, after = (own - lo)[reads].max(), (hi - own)[reads].max()
     return AxisField(
         axis=axis,
         output_axis=output_axis,
@@ -239,7 +239,7 @@ def measure(axis: int, output_axis: int | None, lineage: Lineage) -> AxisField:
         stride=fast,
         strides=(slow, fast),
         start=int(lo[reads][0]),
-        reach=(int(before), int(behind)),
+        reach=(int(before), int(after)),
         length=lineage.inputs,
         status=lineage.status,
         cause=lineage.cause,

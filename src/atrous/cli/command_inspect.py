@@ -54,7 +54,7 @@ def inspect(
     ] = None,
     depth: Annotated[
         int | None,
-        typer.Option(help="One row per module at most this deep, instead of every node.", min=1),
+        typer.Option(help="One row per module at most this deep, instead of every node."),
     ] = None,
     branches: Annotated[
         bool, typer.Option("--branches", help="Fields of the branches that meet last.")
@@ -67,9 +67,16 @@ def inspect(
 
     Without MODEL, the bundled network. `--debug` shows tracebacks.
     """
-    console = Console()
+    console = output_console()
     with working(f"loading {model}"):
         found = resolve(model)
+    for option, value in (("--batch", batch), ("--depth", depth)):
+        if value is not None and value < 1:
+            raise ValueError(f"{option} must be at least 1, got {value}.")
+    if (html or json_file or depth) and (node or output or branches):
+        raise ValueError(
+            "--html, --json-file and --depth must be given without --node, --output and --branches."
+        )
     for path in (html, json_file):
         if path is not None and path.is_dir():
             raise ValueError(f"a report must be written to a file, got the folder {str(path)!r}.")
@@ -83,7 +90,9 @@ def inspect(
                 found.model, x, node=node, input=of_input, output=output, axes=chosen
             )
             if not fields:
-                raise ValueError(f"no branches meet before {node or output or 'the output'!r}.")
+                raise ValueError(
+                    f"--branches must have branches, but none meet before {_asked(node, output)}."
+                )
             if as_json:
                 print_json({"branches": [plain.field_to_dict(f) for f in fields]})
             else:
@@ -96,7 +105,7 @@ def inspect(
             if as_json:
                 print_json({"field": plain.field_to_dict(field)})
             else:
-                console.print(text.describe_field(field, field.node))
+                console.print(text.describe_field(field, node or f"output {output!r}"))
             return
         report = atrous.inspect(found.model, x, input=of_input, axes=chosen)
     _show(console, report, depth, as_json)
@@ -110,16 +119,23 @@ def inspect(
 def _show(console: Console, report: Report, depth: int | None, as_json: bool) -> None:
     if as_json:
         print_json(report.to_dict())
-    elif console.is_terminal:
-        console.print(text.render(report.inspection, depth=depth))
     else:
-        # A pipe or file has no width to fit.
-        Console(width=200).print(text.render(report.inspection, depth=depth))
+        console.print(text.render(report.inspection, depth=depth))
+
+
+def output_console() -> Console:
+    """Standard output; a pipe or a file has no width to fit."""
+    console = Console()
+    return console if console.is_terminal else Console(width=1000)
 
 
 def print_json(value: dict[str, Any]) -> None:
     """JSON on standard output, with the schema it follows."""
     typer.echo(json.dumps({"schema": plain.SCHEMA, **value}, indent=2))
+
+
+def _asked(node: str | None, output: str | None) -> str:
+    return repr(node or output) if node or output else "the output"
 
 
 def _inputs(found: Resolved, name: str, shapes: list[str], batch: int, dtype: str) -> Any:

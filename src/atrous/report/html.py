@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from atrous.analysis.inspection import Inspection, NodeRow
-from atrous.report.text import _cells, describe_field
+from atrous.report.text import _COLUMNS, _cells, describe_field
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --accent: #2563eb; --warn: #b45309; }
@@ -22,8 +22,6 @@ td:first-child { font-family: ui-monospace, monospace; font-size: .85rem; }
 svg { width: 100%; height: auto; max-width: 60rem; }
 svg text { fill: currentColor; font-size: 11px; }
 """
-_HEADS = ("node", "kind", "shape", "field", "stride", "start", "reach", "growth", "status",
-          "params", "MACs")  # fmt: skip
 _NUMERIC = range(3, 8)
 
 
@@ -59,7 +57,7 @@ def to_html(found: Inspection) -> str:
 def _table(found: Inspection) -> str:
     head = "".join(
         f"<th class='n'>{h}</th>" if k in _NUMERIC or k > 8 else f"<th>{h}</th>"
-        for k, h in enumerate(_HEADS)
+        for k, h in enumerate(_COLUMNS)
     )
     body = "".join(map(_line, found.rows))
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -71,7 +71,7 @@ def axis_to_dict(axis: AxisField) -> dict[str, Any]:
         "stride_min": as_number(axis.strides[0]),
         "start": axis.start,
         "reach_before": axis.reach[0],
-        "reach_behind": axis.reach[1],
+        "reach_after": axis.reach[1],
         "interior": list(axis.interior),
         "length": axis.length,
         "status": axis.status,

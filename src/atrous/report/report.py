@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from atrous.report.plain import to_dict
 from atrous.report.text import render
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """What `atrous.inspect` returns.
 
@@ -44,18 +45,22 @@ class Report:
         return text
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield render(self.inspection, depth=2)
+        yield render(self.inspection)
 
     def __str__(self) -> str:
-        console = Console(width=120, color_system=None, file=None, force_terminal=False)
+        console = Console(width=200, color_system=None, force_terminal=False)
         with console.capture() as captured:
             console.print(self)
         return captured.get()
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
-        return self.to_html()
+        # A frame of its own, so that the page's style stays inside.
+        page = escape(self.to_html(), quote=True)
+        return f'<iframe srcdoc="{page}" style="width: 100%; height: 40rem; border: 0"></iframe>'
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     path.write_text(text, encoding="utf-8")

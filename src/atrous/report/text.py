@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +13,15 @@ from atrous.analysis.field import AxisField, Field
 from atrous.analysis.inspection import Inspection, NodeRow
 
 _COLOURS = {"exact": "green", "bound": "yellow", "global": "cyan", "unknown": "red"}
+
+
+_COLUMNS = (
+    "node", "kind", "shape", "field", "stride", "start", "reach", "growth", "status", "params",
+    "MACs",
+)  # fmt: skip
+_LEFT = {"node", "kind", "shape", "status"}
+_DROPPED_FIRST = ("MACs", "params", "growth", "kind", "start", "reach", "shape", "stride")
+"""What goes, in this order, where the terminal is too narrow for all."""
 
 
 def render(found: Inspection, *, depth: int | None = None) -> RenderableType:
@@ -24,25 +33,39 @@ def render(found: Inspection, *, depth: int | None = None) -> RenderableType:
     """
     rows = list(found.rows) if depth is None else modules(found, depth)
     shape = "x".join(map(str, found.input_shape))
-    table = Table(
-        title=Text(f"{found.model} on {found.input} {shape}"),
-        title_justify="left",
-        header_style="bold",
-        box=None,
-        pad_edge=False,
-    )
-    table.add_column("node", overflow="fold", no_wrap=False)
-    table.add_column("kind")
-    table.add_column("shape", no_wrap=True)
-    for title in ("field", "stride", "start", "reach", "growth"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("status", no_wrap=True)
-    table.add_column("params", justify="right", no_wrap=True)
-    table.add_column("MACs", justify="right", no_wrap=True)
-    for row in rows:
+    title = Text(f"{found.model} on {found.input} {shape}", style="italic")
+    return Group(title, _NodeTable(rows), *_summary(found))
+
+
+class _NodeTable:
+    """The rows in as many columns as there is room for."""
+
+    def __init__(self, rows: Sequence[NodeRow]) -> None:
         # Names come from the model: no markup in them.
-        table.add_row(*(Text(c) if isinstance(c, str) else c for c in _cells(row)))
-    return Group(table, *_summary(found))
+        self._cells = [[Text(c) if isinstance(c, str) else c for c in _cells(row)] for row in rows]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        columns = list(_COLUMNS)
+        for dropped in (None, *_DROPPED_FIRST):
+            if dropped is not None:
+                columns.remove(dropped)
+            table = self._table(columns)
+            if console.measure(table).maximum <= options.max_width:
+                break
+        yield table
+
+    def _table(self, columns: Sequence[str]) -> Table:
+        table = Table(header_style="bold", box=None, pad_edge=False)
+        for name in columns:
+            table.add_column(
+                name,
+                justify="left" if name in _LEFT else "right",
+                no_wrap=name != "node",
+                overflow="fold",
+            )
+        for cells in self._cells:
+            table.add_row(*(cells[_COLUMNS.index(name)] for name in columns))
+        return table
 
 
 def modules(found: Inspection, depth: int) -> list[NodeRow]:
@@ -88,6 +111,8 @@ def _cells(row: NodeRow) -> list[RenderableType]:
     cells: list[RenderableType] = [name, row.kind, "x".join(map(str, row.shape))]
     if row.field is None:
         cells += ["", "", "", "", "", ""]
+    elif row.field.status == "unknown":
+        cells += ["?", "?", "?", "?", "", Text("unknown", style=_COLOURS["unknown"])]
     else:
         axes = row.field.axes
         cells += [
@@ -147,8 +172,14 @@ def _summary(found: Inspection) -> list[RenderableType]:
     for m in found.misalignments:
         where = f" ({m.source})" if m.source else ""
         lines.append(Text(f"out of step: {m}{where}", style="yellow"))
+    reasons: dict[str, list[str]] = {}
     for node, reason in found.unknown:
-        lines.append(Text(f"unknown: {node}: {reason}", style="red"))
+        reasons.setdefault(reason, []).append(node)
+    for reason, nodes in reasons.items():
+        times = f", and {len(nodes) - 1} more" if len(nodes) > 1 else ""
+        lines.append(
+            Text(f"unknown: {reason} (at {nodes[0]}{times}); teach it with atrous.rule", "red")
+        )
     return lines
 
 
@@ -169,12 +200,14 @@ def _sentence(axis: AxisField) -> str:
         return f"unknown, because of {axis.cause}"
     if axis.status == "global":
         return f"reads all {axis.length} positions (global, because of {axis.cause})"
+    if axis.output_axis is None:
+        return f"reads {_size(axis)} positions whatever the output ({axis.status}, {axis.cause})"
     lo, hi = axis.interior
     inside = f"{hi - lo} of {axis.lineage.length} outputs" if hi > lo else "no output"
     note = f" (a bound, because of {axis.cause})" if axis.status == "bound" else ""
     return (
         f"field {_size(axis)}{note}, stride {_stride(axis)}, start {axis.start}, "
-        f"{axis.reach[0]} before and {axis.reach[1]} behind; {inside} clear of the border"
+        f"{axis.reach[0]} before and {axis.reach[1]} after; {inside} clear of the border"
     )
 
 
