@@ -108,6 +108,11 @@ def test_files_modules_and_saved_programs(
         (["--axes", "2;3"], "--axes must be numbers"),
         (["--axes", "7"], "axes must be between 0 and 3"),
         (["--nonsense"], "No such option"),
+        (["--batch", "0"], "--batch must be at least 1, got 0"),
+        (["--depth", "two"], "--depth"),
+        (["--node", "layer1", "--output", "output"], "must not be given together"),
+        (["--node", "layer1", "--html", "a.html"], "must be given without --node"),
+        (["--html", "/"], "got the folder '/'"),
         (["torch.nn:Identity"], "--input must be given for 'torch.nn:Identity'"),
     ],
 )
@@ -159,3 +164,29 @@ def test_names_from_the_model_are_escaped(tmp_path: Path) -> None:
     assert "<b>[red]" not in report.to_html()
     assert "&lt;b&gt;[red]" in report.to_html()
     assert "<b>[red]" in str(report)
+
+
+def test_narrow_terminals_keep_names_fields_and_status() -> None:
+    from rich.console import Console
+
+    from atrous.models import create
+    from atrous.report.text import render
+
+    found = atrous.inspect(create("segmenter"), (1, 3, 65, 65)).inspection
+    for width, last in ((60, "status"), (80, "status"), (200, "MACs")):
+        console = Console(width=width, force_terminal=False)
+        with console.capture() as captured:
+            console.print(render(found, depth=1))
+        lines = captured.get().splitlines()
+        assert lines[1].split()[0] == "node"
+        assert lines[1].split()[-1] == last
+        layer = next(line for line in lines if line.startswith("layer3"))
+        assert "103" in layer
+        assert "exact" in layer
+
+
+def test_no_arguments_print_the_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call() == 0
+    assert "inspect" in capsys.readouterr().out
+    assert call("--version") == 0
+    assert atrous.__version__ in capsys.readouterr().out

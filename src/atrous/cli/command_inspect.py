@@ -40,7 +40,7 @@ def inspect(
             help="Shape without batch, as 3x513x513; again for more inputs; NAME=SHAPE by keyword.",
         ),
     ] = None,
-    batch: Annotated[int, typer.Option(help="Length of the batch axis.", min=1)] = 1,
+    batch: Annotated[int, typer.Option(help="Length of the batch axis.")] = 1,
     dtype: Annotated[str, typer.Option(help="Type of the input, as float32 or int64.")] = "float32",
     node: Annotated[
         str | None, typer.Option(help="Only this node: a module path or a node's name.")

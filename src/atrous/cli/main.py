@@ -7,7 +7,6 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Annotated
 
-import click
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -53,18 +52,18 @@ def run(arguments: list[str] | None = None) -> None:
     given = [a for a in given if a != "--debug"]
     try:
         sys.exit(app(given, standalone_mode=False) or 0)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        sys.exit(0)
-    except click.exceptions.Abort:
+    except typer.Abort:
         sys.exit(130)
-    except click.ClickException as error:
-        _complain(error.format_message())
     except Exception as error:
-        if debug:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            # The help has been printed.
+            sys.exit(0)
+        # Errors of the command line itself know how to tell the option.
+        told = getattr(error, "format_message", None)
+        if debug and told is None:
             raise
         message = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
-        _complain(str(message) or type(error).__name__)
+        _complain(str(told() if told is not None else message) or type(error).__name__)
 
 
 def _complain(message: str) -> None:

@@ -104,6 +104,7 @@ def _place(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     own = __file__.rpartition("graph")[0]
     theirs = [f for f in frames if not is_torch_file(f.filename) and not f.filename.startswith(own)]
+    theirs = [f for f in theirs if not f.filename.startswith("<")]
     if not theirs:
         return ""
     frame = theirs[-1]

@@ -46,11 +46,12 @@ class _NodeTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         columns = list(_COLUMNS)
+        endless = options.update(max_width=10_000)
         for dropped in (None, *_DROPPED_FIRST):
             if dropped is not None:
                 columns.remove(dropped)
             table = self._table(columns)
-            if console.measure(table).maximum <= options.max_width:
+            if console.measure(table, options=endless).maximum <= options.max_width:
                 break
         yield table
 
@@ -113,6 +114,10 @@ def _cells(row: NodeRow) -> list[RenderableType]:
         cells += ["", "", "", "", "", ""]
     elif row.field.status == "unknown":
         cells += ["?", "?", "?", "?", "", Text("unknown", style=_COLOURS["unknown"])]
+    elif row.field.status == "global":
+        # Every output reads the same: no stride, no position of its own.
+        sizes = _per_axis(row.field.axes, _size)
+        cells += [sizes, "-", "-", "-", "", Text("global", style=_COLOURS["global"])]
     else:
         axes = row.field.axes
         cells += [
