@@ -54,6 +54,13 @@ def test_fields_and_boxes_are_those_of_the_real_network(
     assert all(mix[name] >= checked / 5 for name in FEATURES), mix
 
 
+# Seeds on which something was wrong once.
+@pytest.mark.parametrize("number", [4820, 10695, 401, 1089, 152, 12, 11, 92])
+def test_networks_that_failed_once(number: int) -> None:
+    network = draw_network(random.Random(number))
+    assert_network(network, number)
+
+
 FAMILIES = {
     "conv": ("aten.conv1d", "aten.conv2d", "aten.conv3d"),
     "transposed": ("aten.conv_transpose1d", "aten.conv_transpose2d", "aten.conv_transpose3d"),

@@ -476,7 +476,7 @@ def _tidy(labels: Labels, segments: list[Segment]) -> Trace:
         if not segment:
             continue
         key = tuple(
-            (strand.input, axis, route.digits, id(route.lineage))
+            (strand.kind, axis, id(route.lineage))
             for strand in segment
             for axis, route in strand.routes.items()
         )
