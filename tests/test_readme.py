@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from atrous.cli.main import run
+from atrous.graph.rule import forget_rule, rules
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 
 
 def test_the_example_prints_what_the_readme_says() -> None:
@@ -39,10 +41,19 @@ def test_the_table_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]
         assert any(row[: len(words)] == words for row in printed), line
 
 
-def test_the_sessions_print_what_the_readme_says() -> None:
-    sessions = re.findall(r"```pycon\n(.*?)```", README, re.DOTALL)
+PAGES = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_sessions_print_what_the_page_says(page: str) -> None:
+    sessions = re.findall(r"```pycon\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     assert sessions
-    parser, runner = doctest.DocTestParser(), doctest.DocTestRunner()
-    for number, text in enumerate(sessions):
-        runner.run(parser.get_doctest(text, {}, f"README {number}", None, 0))
-    assert runner.summarize().failed == 0
+    before = rules()
+    try:
+        parser, runner = doctest.DocTestParser(), doctest.DocTestRunner()
+        test = parser.get_doctest("\n".join(sessions), {}, page, None, 0)
+        runner.run(test)
+        assert runner.summarize().failed == 0
+    finally:
+        for op in rules().keys() - before.keys():
+            forget_rule(op)

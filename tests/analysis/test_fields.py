@@ -122,6 +122,24 @@ def test_a_rule_can_be_taught() -> None:
         forget_rule("aten.special_bessel_j0")
 
 
+def test_wrong_rules_are_told() -> None:
+    from atrous.graph import forget_rule
+
+    for op, message in (
+        ("aten.no_such_operator", "torch.ops.aten has no 'no_such_operator'"),
+        ("aten::relu", "op must be named"),
+        ("aten.cumsum.default", "op must be named"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            atrous.rule(op)(lambda call: None)  # type: ignore[arg-type,return-value]
+    atrous.rule("aten.special_bessel_j0")(lambda call: None)  # type: ignore[arg-type,return-value]
+    try:
+        with pytest.raises(TypeError, match=r"rule of aten.special_bessel_j0 must return a Desc"):
+            atrous.receptive_field(Bessel(), (1, 1, 9))
+    finally:
+        forget_rule("aten.special_bessel_j0")
+
+
 class Bessel(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.special.bessel_j0(x)

@@ -260,21 +260,25 @@ def rule(*ops: str, examples: Any = None) -> Callable[[Rule], Rule]:
         examples: draws calls for the contract test (see `atrous.graph.example`).
 
     Raises:
-        ValueError: if an operator has a rule already.
+        ValueError: if an operator has a rule already, or is not named "namespace.name".
 
     Example:
-        >>> from atrous.graph.rules.elementwise import pointwise
         >>> @rule("mylib.my_activation")
         ... def my_activation(call: Call) -> Description:
-        ...     return pointwise(call)
+        ...     x = call.operand("self")
+        ...     return Pointwise((Read(x, identity_links(x, call.shape)),), replay(call))
+        >>> _ = forget_rule("mylib.my_activation")
+
+    More in `docs/teaching-a-rule.md`.
     """
 
     def register(function: Rule) -> Rule:
         for op in ops:
+            _check_name(op)
             if op in _RULES:
                 raise ValueError(
                     f"operator must not have a rule already, got {op!r}. "
-                    "Use forget_rule first to replace it."
+                    "Use atrous.graph.forget_rule first to replace it."
                 )
             _RULES[op] = function
             if examples is not None:
@@ -282,6 +286,17 @@ def rule(*ops: str, examples: Any = None) -> Callable[[Rule], Rule]:
         return function
 
     return register
+
+
+def _check_name(op: str) -> None:
+    parts = op.split(".")
+    if len(parts) != 2 or not all(part.isidentifier() for part in parts):
+        raise ValueError(
+            f'op must be named "namespace.name", got {op!r}. Write "aten.relu" for all overloads '
+            "of aten::relu."
+        )
+    if parts[0] == "aten" and not hasattr(torch.ops.aten, parts[1]):
+        raise ValueError(f"op must exist, but torch.ops.aten has no {parts[1]!r}.")
 
 
 def forget_rule(op: str) -> Rule:
@@ -310,9 +325,18 @@ def describe(call: Call) -> Description:
     if known is None:
         return _unknown(call, f"no rule for {call.op}")
     try:
-        return known(call)
+        found = known(call)
     except NotImplementedError as error:
         return _unknown(call, f"{call.op}: {error}")
+    except Exception as error:
+        raise RuntimeError(
+            f"the rule of {call.op} must not fail, got {type(error).__name__}: {error}."
+        ) from error
+    if not isinstance(found, Description):
+        raise TypeError(
+            f"the rule of {call.op} must return a Description, got {type(found).__name__}."
+        )
+    return found
 
 
 def _unknown(call: Call, reason: str) -> Unknown:
