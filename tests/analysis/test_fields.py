@@ -32,6 +32,10 @@ def test_inputs_and_outputs_are_chosen_by_name() -> None:
     assert atrous.receptive_field(model, x, input="second", output="second").size == (5, 5)
     by_name = {"first": x[0], "second": x[1]}
     assert atrous.receptive_field(model, by_name, input="second").size == (5, 5)
+    backwards = {"second": x[1], "first": x[0]}
+    report = atrous.inspect(model, backwards)
+    assert report.inspection.input == "first"
+    assert "ask for 'second'" in str(report)
     with pytest.raises(ValueError, match="does not depend on 'first'"):
         atrous.receptive_field(model, x, output="second")
     with pytest.raises(KeyError, match="input must be one of 'first', 'second', got 'third'"):

@@ -101,10 +101,28 @@ def test_deeplabv3_backbone_and_branches() -> None:
     # Output stride 8: 427 + 2 * rate * 8, and the image pooling.
     assert [f.axes[0].size for f in found] == [427, 619, 811, 1003, 513]
     assert [f.status for f in found] == ["exact"] * 4 + ["global"]
+    # The head's 3x3 adds 2 * 8; resizing to 513 mixes two of those, at a rate of 65 / 513.
+    local = atrous.receptive_field(model, shape, node="classifier.1").axes[0].local
+    assert local is not None
+    assert (local.size, local.stride, local.status) == (1003 + 16, 8, "exact")
     output = atrous.receptive_field(model, shape, output="out")
     assert output.status == "global"
     assert output.size == (513, 513)
     assert output.axes[0].cause.startswith("classifier.0.convs.4")
+
+
+def test_efficientnet_b0_beside_its_gates() -> None:
+    model = torchvision.models.efficientnet_b0()
+    axis = atrous.receptive_field(model, (1, 3, 224, 224), node="features.8").axes[0]
+    assert axis.status == "global"
+    assert axis.local is not None
+    # As Araujo et al. count it, squeeze-and-excitation left aside: by layers, 3x3 and 5x5.
+    size, jump = 3, 2
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d) and module.groups > 1:
+            size += (module.kernel_size[0] - 1) * jump
+            jump *= module.stride[0]
+    assert (axis.local.size, axis.local.stride) == (size, jump)
 
 
 def test_aspp_at_output_stride_16() -> None:

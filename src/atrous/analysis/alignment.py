@@ -74,9 +74,9 @@ def _compare(
     node: Node, program: Program, first: str, second: str, fields: Mapping[str, Field]
 ) -> list[Misalignment]:
     found = []
-    others = {axis.axis: axis for axis in fields[second].axes}
-    for one in fields[first].axes:
-        other = others.get(one.axis)
+    others = {axis.axis: axis.local or axis for axis in fields[second].axes}
+    for axis in fields[first].axes:
+        one, other = axis.local or axis, others.get(axis.axis)
         if other is None or not _comparable(one, other):
             continue
         outputs = np.arange(one.lineage.length, dtype=np.int64)

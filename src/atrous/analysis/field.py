@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 
@@ -40,6 +40,8 @@ class AxisField:
         status: "exact", "bound" (a superset), "global" (an operator reads all of an axis; size is
             what that covers of the input, mostly its length) or "unknown" (no rule).
         cause: what made the status so; empty when exact.
+        local: where the status is "global", the field along the ways on which nothing is read
+            whole; None if there are none.
     """
 
     axis: int
@@ -54,6 +56,7 @@ class AxisField:
     status: Status
     cause: str
     lineage: Lineage = field(repr=False, compare=False)
+    local: AxisField | None = None
 
     @property
     def interior(self) -> tuple[int, int]:
@@ -209,7 +212,13 @@ def field_of(node: Node, traced: Trace, source: Node, axes: tuple[int, ...]) -> 
         if route is None:
             continue
         places = {digit.axis for digit in route.digits}
-        found.append(measure(axis, places.pop() if len(places) == 1 else None, route.lineage))
+        place = places.pop() if len(places) == 1 else None
+        measured = measure(axis, place, route.lineage)
+        if measured.status == "global":
+            local = traced.united(key, "", local=True)
+            if local is not None and local.digits == route.digits:
+                measured = replace(measured, local=measure(axis, place, local.lineage))
+        found.append(measured)
     return Field(node.place.module or node.name, source.name, tuple(found)) if found else None
 
 

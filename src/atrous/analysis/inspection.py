@@ -50,6 +50,7 @@ class Inspection:
         model: class name of the model.
         input: name of the input that fields refer to.
         input_shape: its shape.
+        inputs: names of all inputs.
         axes: the input axes that fields are told for.
         rows: every node that depends on an input, in order of computation.
         outputs: label -> node name.
@@ -62,6 +63,7 @@ class Inspection:
     model: str
     input: str
     input_shape: tuple[int, ...]
+    inputs: tuple[str, ...]
     axes: tuple[int, ...]
     rows: tuple[NodeRow, ...]
     outputs: Mapping[str, str]
@@ -91,6 +93,7 @@ def inspection(
         model=model,
         input=source.name,
         input_shape=source.shape,
+        inputs=program.inputs,
         axes=wanted,
         rows=rows,
         outputs=dict(program.outputs),

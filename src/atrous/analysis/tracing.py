@@ -46,9 +46,12 @@ class Route:
 
     @property
     def kind(self) -> tuple[object, ...]:
-        """What must be equal for two routes to be one: the layout, and which positions live."""
+        """What must be equal for two routes to be one: layout, status, and which positions live.
+
+        Ways that read everything stay beside those that do not, whose own field remains known.
+        """
         live = self.lineage.live
-        return self.digits, None if live is None else live.tobytes()
+        return self.digits, self.lineage.status, None if live is None else live.tobytes()
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,9 +115,19 @@ class Trace:
     labels: Labels
     segments: tuple[Segment, ...]
 
-    def united(self, source: Source, where: str) -> Route | None:
-        """The route of one input axis over all segments; None if no segment reads it."""
-        strands = [strand for segment in self.segments for strand in segment]
+    def united(self, source: Source, where: str, *, local: bool = False) -> Route | None:
+        """The route of one input axis over all segments; None if no segment reads it.
+
+        With `local` only the ways on which nothing is read whole.
+        """
+        name, axis = source
+        strands = [
+            strand
+            for segment in self.segments
+            for strand in segment
+            if strand.input == name
+            and not (local and strand.routes[axis].lineage.status in ("global", "unknown"))
+        ]
         return unite_strands(strands, source, where)
 
 

@@ -8,6 +8,7 @@ import random
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -39,12 +40,14 @@ def capture(model: nn.Module | ExportedProgram, x: Inputs) -> Program:
 
     The model's parameters, buffers, training flags, hooks and attributes stay as they are, and so
     does the state of the random number generators: the tracing runs on a shell copy that shares the
-    parameters' memory.
+    parameters' memory. Forward hooks run as in any call; what they keep elsewhere is theirs.
     """
     if isinstance(model, ExportedProgram):
         return _of_exported(model, x)
     shell = shell_copy(model)
     args, kwargs = arguments(x, _floating_type(model))
+    order = list(signature(model.forward).parameters)
+    kwargs = dict(sorted(kwargs.items(), key=lambda i: order.index(i[0]) if i[0] in order else -1))
     with quiet(), _same_random_state():
         try:
             exported = torch.export.export(shell, args, kwargs, strict=False)

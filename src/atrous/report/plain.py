@@ -76,4 +76,5 @@ def axis_to_dict(axis: AxisField) -> dict[str, Any]:
         "length": axis.length,
         "status": axis.status,
         "cause": axis.cause,
+        "local": None if axis.local is None else axis_to_dict(axis.local),
     }

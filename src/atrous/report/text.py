@@ -174,6 +174,14 @@ def _summary(found: Inspection) -> list[RenderableType]:
         Text(f"{found.parameters:,} parameters, {_count(found.macs) or '0'} MACs, "
              f"{len(found.rows)} nodes")
     )  # fmt: skip
+    others = [repr(name) for name in found.inputs if name != found.input]
+    if others:
+        lines.append(
+            Text(
+                f"fields refer to input {found.input!r}; ask for {' or '.join(others)} with "
+                "input= or --of"
+            )
+        )
     for m in found.misalignments:
         where = f" ({m.source})" if m.source else ""
         lines.append(Text(f"out of step: {m}{where}", style="yellow"))
@@ -204,7 +212,8 @@ def _sentence(axis: AxisField) -> str:
     if axis.status == "unknown":
         return f"unknown, because of {axis.cause}"
     if axis.status == "global":
-        return f"reads all {axis.length} positions (global, because of {axis.cause})"
+        text = f"reads all {axis.length} positions (global, because of {axis.cause})"
+        return text if axis.local is None else f"{text}; without that {_sentence(axis.local)}"
     if axis.output_axis is None:
         return f"reads {_size(axis)} positions whatever the output ({axis.status}, {axis.cause})"
     lo, hi = axis.interior
