@@ -100,6 +100,7 @@ def test_files_modules_and_saved_programs(
         (["torchvision:resnet5"], "Did you mean 'torchvision:resnet50'"),
         (["timm:convnext_tinny"], "Did you mean 'timm:convnext_tiny'"),
         (["--input", "4x65x65"], "An input of shape (1, 3, 65, 65) fits."),
+        (["--input", "1x3x65x65"], "On the command line: --input 3x65x65."),
         (["--input", "3x0x65"], "--input must have lengths of 1 or more"),
         (["--input", "3xax65"], "--input must be a shape without batch"),
         (["--dtype", "float33"], "--dtype must be a type of torch"),

@@ -63,6 +63,9 @@ def run(arguments: list[str] | None = None) -> None:
         if debug and told is None:
             raise
         message = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
+        fit = getattr(error, "fitting_shape", None)
+        if fit is not None:
+            message += f" On the command line: --input {'x'.join(map(str, fit[1:]))}."
         _complain(str(told() if told is not None else message) or type(error).__name__)
 
 

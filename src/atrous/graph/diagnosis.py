@@ -68,9 +68,11 @@ def explain(
         f"An input of shape {fit} fits." if fit is not None
         else "Check the input's shape, type and number of arguments against forward()."
     )  # fmt: skip
-    return CaptureError(
+    found = CaptureError(
         f"{name} does not run on an input of shape {shapes}{at}{_place(failure)}: {said}. {todo}"
     )
+    found.fitting_shape = fit
+    return found
 
 
 def _is_data_dependent(error: Exception) -> bool:
@@ -181,8 +183,11 @@ def _candidates(model: nn.Module, shape: tuple[int, ...]) -> list[tuple[int, ...
         else:
             forms.append((*shape[:-1], channels))
             forms.append((1, channels))
-        for size in _USUAL_SIZES:
+        near = spatial[-1] if spatial else 224
+        for size in sorted(_USUAL_SIZES, key=lambda size: abs(size - near)):
             forms.append((1, channels, *(size,) * axes))
+        if axes == 3:
+            forms += [(1, channels, t, size, size) for t in (16, 32, 64) for size in (112, 224)]
     forms.append((1, *shape))
     return list(dict.fromkeys(f for f in forms if f != shape))
 

@@ -11,7 +11,13 @@ from torch import Tensor, nn
 
 
 class CaptureError(RuntimeError):
-    """A model that could not be turned into a program; the message says where, why, what to do."""
+    """A model that could not be turned into a program; the message says where, why, what to do.
+
+    Attributes:
+        fitting_shape: a shape, batch included, on which the model runs; None if none is known.
+    """
+
+    fitting_shape: tuple[int, ...] | None = None
 
 
 def shell_copy(model: nn.Module) -> nn.Module:

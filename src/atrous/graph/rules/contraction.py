@@ -22,6 +22,7 @@ from atrous.graph.rule import (
     identity_links,
     rule,
     unlinked_read,
+    whole,
 )
 
 
@@ -29,6 +30,8 @@ def _linear_examples(draw: Draw, op: str) -> Example:
     inputs, outputs = draw.lengths(2, 1, 5)
     x = draw.tensor(*draw.lengths(draw.randint(1, 3), 1, 3), inputs)
     bias = draw.some([None, draw.tensor(outputs)])
+    if draw.random() < 0.2:
+        return Example("default", (x, draw.tensor(inputs), None))
     return Example("default", (x, draw.tensor(outputs, inputs), bias))
 
 
@@ -47,13 +50,14 @@ def _product_examples(draw: Draw, op: str) -> Example:
 def linear(call: Call) -> Description:
     """The last axis is contracted whole; every other position stands by itself."""
     x, weight = call.operand("input"), call.operand("weight")
-    links = (
-        *identity_links(x, x.shape)[:-1],
-        Link(len(x.shape) - 1, Relation.whole(weight.shape[0], x.shape[-1]), "global"),
-    )
+    links = identity_links(x, x.shape)[:-1]
+    if len(weight.shape) == 2:
+        links = (*links, whole(len(x.shape) - 1, weight.shape[0], x.shape[-1]))
     others = [o for o in call.operands[1:] if not o.is_constant]
 
     def run(args: Arguments, box: Box) -> Tensor:
+        if len(weight.shape) == 1:
+            return F.linear(args["input"].tensor, args["weight"].tensor)
         lo, hi = box[-1]
         bias = None if args["bias"] is None else args["bias"].tensor[lo:hi]
         return F.linear(args["input"].tensor, args["weight"].tensor[lo:hi], bias)
