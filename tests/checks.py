@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from atrous.analysis.tracing import Strand, trace, unite_strands
+from atrous.analysis.strands import Strand, unite_strands
+from atrous.analysis.tracing import trace
 from atrous.graph.capture import capture
 from atrous.graph.program import Program
 from atrous.run.regions import run_box

@@ -8,7 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from atrous.analysis.tracing import Source, Trace, trace
+from atrous.analysis.strands import Source, Trace
+from atrous.analysis.tracing import trace
 from atrous.geometry import measures
 from atrous.geometry.lineage import Lineage, Status
 from atrous.geometry.pattern import Periodic
