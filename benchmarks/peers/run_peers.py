@@ -58,9 +58,13 @@ def rfa_toolbox(model: nn.Module, shape: tuple[int, ...]) -> Answer:
     graph = create_graph_from_pytorch_model(model, input_res=shape)
     last = [node for node in graph.all_layers if not node.succecessors][-1]
     return {
-        "answer": str(last.receptive_field_max),
-        "stride": str(last.get_maximum_scale_factor()),
+        "answer": _per_axis(last.receptive_field_max),
+        "stride": _per_axis(last.get_maximum_scale_factor()),
     }
+
+
+def _per_axis(values: Any) -> str:
+    return " x ".join(dict.fromkeys(f"{float(v):g}" for v in values))
 
 
 def receptivefield(model: nn.Module, shape: tuple[int, ...]) -> Answer:
@@ -82,7 +86,7 @@ def receptivefield(model: nn.Module, shape: tuple[int, ...]) -> Answer:
         return {"answer": "2-D only", "stride": ""}
     field = PytorchReceptiveField(Wrapped)
     params = field.compute(input_shape=(shape[2], shape[3], shape[1]))[0]
-    return {"answer": str(params.rf.size.h), "stride": str(params.rf.stride.x)}
+    return {"answer": _per_axis(params.rf.size), "stride": _per_axis(params.rf.stride)}
 
 
 def torchstream(model: nn.Module, shape: tuple[int, ...]) -> Answer:
