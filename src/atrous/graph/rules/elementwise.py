@@ -34,7 +34,7 @@ logaddexp logaddexp2 logical_and logical_or logical_xor lt maximum minimum mul m
 not_equal pow prelu remainder rsub sub subtract true_divide xlogy
 """.split()
 _MORE = """
-addcdiv addcmul clamp clip fill lerp masked_fill where
+addcdiv addcmul clamp clip lerp masked_fill where
 """.split()
 
 _INTEGER = {"bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"}
@@ -65,8 +65,6 @@ def _examples(draw: Draw, op: str) -> Example:
         return Example(overload, (full, *_EXTRA.get(name, ())))
     if name in _MORE:
         third = draw.tensor(*shape[1:])
-        if name == "fill":
-            return Example("Tensor", (full, draw.tensor().reshape(())), data=(1,))
         if name == "masked_fill":
             return Example("Scalar", (full, small > 1.0, 3.5), data=(0,))
         if name == "where":
@@ -94,10 +92,8 @@ def pointwise(call: Call) -> Description:
     if call.op == "aten.prelu":
         return _prelu(call)
     # Whatever lends only its type is no data.
-    lends = call.op in ("aten.type_as", "aten.to", "aten.fill")
+    lends = call.op in ("aten.type_as", "aten.to")
     operands = call.operands[:1] if lends else call.operands
-    if call.op == "aten.fill":
-        operands = call.operands[1:]
     reads = tuple(Read(operand, identity_links(operand, call.shape)) for operand in operands)
     return Pointwise(reads, replay(call))
 

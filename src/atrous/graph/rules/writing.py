@@ -16,10 +16,12 @@ from atrous.graph.rule import (
     Description,
     Link,
     Movement,
+    Operand,
     Pointwise,
     Read,
     Segment,
     identity_links,
+    replay,
     rule,
 )
 
@@ -45,6 +47,20 @@ def copy(call: Call) -> Description:
     source = call.operand("src")
     read = Read(source, identity_links(source, call.shape))
     return Pointwise((read,), mover(read, "src"))
+
+
+def _fill_examples(draw: Draw, op: str) -> Example:
+    return Example("Tensor", (draw.tensor(*draw.lengths(2, 1, 4)), draw.tensor()), (1,))
+
+
+@rule("aten.fill", examples=_fill_examples)
+def fill(call: Call) -> Description:
+    """One value everywhere; what it is written over is not read."""
+    value = call.args["value"]
+    if not isinstance(value, Operand):
+        return Pointwise((), replay(call))
+    read = Read(value, (None,) * len(call.shape))
+    return Pointwise((read,), mover(read, "value"))
 
 
 def _spread(length: int, written: range) -> Relation:
