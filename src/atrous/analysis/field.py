@@ -11,13 +11,11 @@ import numpy as np
 from atrous.analysis.strands import Source, Trace
 from atrous.analysis.tracing import trace
 from atrous.geometry import measures
-from atrous.geometry.lineage import Lineage, Status
+from atrous.geometry.lineage import SEVERITY, Lineage, Status
 from atrous.geometry.pattern import Periodic
 from atrous.geometry.taps import Counts, Ints
 from atrous.graph.program import Node, Program
 from atrous.graph.rule import Local, Movement, Pointwise, Read
-
-_SEVERITY: tuple[Status, ...] = ("exact", "bound", "global", "unknown")
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,7 @@ class Field:
     @property
     def status(self) -> Status:
         """The worst status of any axis."""
-        return max((axis.status for axis in self.axes), key=_SEVERITY.index, default="exact")
+        return max((axis.status for axis in self.axes), key=SEVERITY.index, default="exact")
 
     @property
     def size(self) -> tuple[int, ...]:

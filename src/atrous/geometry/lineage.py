@@ -15,7 +15,8 @@ from atrous.geometry.relation import Flags, Relation, longest_run
 from atrous.geometry.taps import NOTHING_HI, NOTHING_LO, Counts, Ints, collect, multiply
 
 Status = Literal["exact", "bound", "global", "unknown"]
-_SEVERITY: tuple[Status, ...] = ("exact", "bound", "global", "unknown")
+SEVERITY: tuple[Status, ...] = ("exact", "bound", "global", "unknown")
+"""Statuses from the best to the worst."""
 
 _order = count()
 
@@ -78,7 +79,7 @@ class Lineage:
                 (edge.status, edge.cause),
                 (edge.source.status, edge.source.cause),
             ):
-                if _SEVERITY.index(status) > _SEVERITY.index(self.status):
+                if SEVERITY.index(status) > SEVERITY.index(self.status):
                     self.status, self.cause = status, cause
         self._interior: tuple[int, int] | None = None
 

@@ -120,7 +120,6 @@ def _run_on_fakes(
     shell = shell_copy(model)
     names = {id(module): name for name, module in shell.named_modules()}
     active: list[str] = []
-    failed: list[str] = []
 
     def enter(module: nn.Module, _: Any) -> None:
         active.append(names.get(id(module), ""))
@@ -136,8 +135,7 @@ def _run_on_fakes(
         with mode, torch.no_grad():
             shell(*_fake(args, mode), **_fake(dict(kwargs), mode))
     except Exception as error:
-        failed = list(active)
-        return error, failed[-1] if failed else ""
+        return error, active[-1] if active else ""
     return None, ""
 
 

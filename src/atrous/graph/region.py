@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -84,8 +83,3 @@ class Region:
             return self.tensor
         out: Tensor = F.pad(self.tensor, amounts, value=value)
         return out
-
-
-def index_tensor(shape: tuple[int, ...]) -> Tensor:
-    """A tensor whose every element is its own flat index."""
-    return torch.arange(prod(shape)).reshape(shape)

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from atrous.geometry.primitives import Window, adaptive
-from atrous.geometry.relation import Relation
 from atrous.graph.example import Draw, Example
 from atrous.graph.region import Box, Region
 from atrous.graph.rule import (
@@ -92,13 +91,12 @@ def _extended(region: Region, box: Box, windows: tuple[Window, ...], border: flo
 def max_pool(call: Call) -> Description:
     """The largest value under a window; padding is minus infinity."""
     axes = int(call.op[call.op.index("pool") + 4])
-    name = "self"
-    x = call.operand(name)
+    x = call.operand("self")
     windows = _windows(call, axes, call.per_axis("dilation", axes))
     first = len(call.shape) - axes
 
     def run(args: Arguments, box: Box) -> Tensor:
-        region: Region = args[name]
+        region: Region = args["self"]
         lowest = -torch.inf if x.dtype.is_floating_point else torch.iinfo(x.dtype).min
         padded = _extended(region, box, windows, lowest)
         values, indices = _max_with_indices(padded, windows)
@@ -197,7 +195,7 @@ def adaptive_pool(call: Call) -> Description:
         outputs, inputs = call.shape[axis], x.shape[axis]
         everything &= outputs == 1
         links.append(
-            whole(axis, 1, inputs) if outputs == 1 else Link(axis, _adaptive(outputs, inputs))
+            whole(axis, 1, inputs) if outputs == 1 else Link(axis, adaptive(outputs, inputs))
         )
     if "max" in call.op and call.output == 1:
         raise NotImplementedError("indices of adaptive maximum pooling")
@@ -218,7 +216,3 @@ def adaptive_pool(call: Call) -> Description:
 
     kind = Global if everything else Local
     return kind((Read(x, tuple(links)),), run)
-
-
-def _adaptive(outputs: int, inputs: int) -> Relation:
-    return adaptive(outputs, inputs)
