@@ -68,8 +68,10 @@ def _per_axis(values: Any) -> str:
 
 
 def receptivefield(model: nn.Module, shape: tuple[int, ...]) -> Answer:
-    """Wants the feature map from a hook on a module; 2-D only."""
+    """Feeds zeros, so it asks for a twin without ReLU and with average pools; 2-D only."""
     from receptivefield.pytorch import PytorchReceptiveField
+
+    _linear_twin(model)
 
     class Wrapped(nn.Module):
         def __init__(self) -> None:
@@ -87,6 +89,16 @@ def receptivefield(model: nn.Module, shape: tuple[int, ...]) -> Answer:
     field = PytorchReceptiveField(Wrapped)
     params = field.compute(input_shape=(shape[2], shape[3], shape[1]))[0]
     return {"answer": _per_axis(params.rf.size), "stride": _per_axis(params.rf.stride)}
+
+
+def _linear_twin(model: nn.Module) -> None:
+    """What receptivefield's README asks of a network: no ReLU, average pools for max pools."""
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.ReLU):
+                setattr(module, name, nn.Identity())
+            elif isinstance(child, nn.MaxPool2d):
+                setattr(module, name, nn.AvgPool2d(child.kernel_size, child.stride, child.padding))
 
 
 def torchstream(model: nn.Module, shape: tuple[int, ...]) -> Answer:
