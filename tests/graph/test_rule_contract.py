@@ -15,6 +15,7 @@ from torch import Tensor
 
 import atrous.graph.rules  # noqa: F401 - registers the rules
 from atrous.graph.example import Draw, Example
+from atrous.graph.factors import joined
 from atrous.graph.region import Box, Region, box_shape
 from atrous.graph.rule import (
     Call,
@@ -24,7 +25,6 @@ from atrous.graph.rule import (
     Operand,
     Pointwise,
     Read,
-    Regroup,
     describe,
     rule_examples,
     rules,
@@ -137,20 +137,10 @@ class Case:
                 found[index] |= ~same.numpy()
 
 
-def predicted(case: Case, read: Read | Regroup) -> np.ndarray:
+def predicted(case: Case, read: Read) -> np.ndarray:
     """What the description says depends on what, element by element: `(*operand, *result)`."""
-    operand, shape = read.operand.shape, case.call.shape
-    if isinstance(read, Regroup):
-        index = np.zeros((*operand, *shape), dtype=bool)
-        for out in product(*map(range, shape)):
-            at = [0] * len(operand)
-            for position, parts in zip(out, read.digits, strict=True):
-                divisor = 1
-                for digit in reversed(parts):
-                    at[digit.axis] += position // divisor % digit.length * digit.divisor
-                    divisor *= digit.length
-            index[(*at, *out)] = True
-        return index
+    operand = read.lengths
+    shape = case.call.shape if read.merge is None else joined(read.merge)
     found = np.ones((*operand, *shape), dtype=bool)
     pairs: list[tuple[int | None, Link]] = [
         (axis, link) for axis, link in enumerate(read.links) if link is not None
@@ -169,14 +159,12 @@ def predicted(case: Case, read: Read | Regroup) -> np.ndarray:
         form = [1] * found.ndim
         form[len(operand) + read.segment.axis] = -1
         found &= read.segment.reads.reshape(form)
-    return found
+    return found.reshape((*read.operand.shape, *case.call.shape))
 
 
-def is_bound(read: Read | Regroup) -> bool:
+def is_bound(read: Read) -> bool:
     """Whether a read claims no more than a superset."""
-    return isinstance(read, Read) and any(
-        link.status == "bound" for link in (*read.links, *read.unlinked) if link is not None
-    )
+    return any(link.status == "bound" for link in (*read.links, *read.unlinked) if link is not None)
 
 
 def assert_relations(case: Case) -> None:
@@ -200,7 +188,7 @@ def assert_relations(case: Case) -> None:
 
 def run_box(case: Case, box: Box) -> Tensor:
     """The description's `run` on exactly the crops it asks for."""
-    reads: dict[str, list[Read | Regroup]] = {}
+    reads: dict[str, list[Read]] = {}
     for read in case.description.reads:
         reads.setdefault(read.operand.name, []).append(read)
 
@@ -250,7 +238,7 @@ def mutated_cases(case: Case) -> list[tuple[str, Case]]:
     """The case with each link of each data read replaced by a mutant that differs on this call."""
     found = []
     for number, read in enumerate(case.description.reads):
-        if isinstance(read, Regroup) or read.operand.is_constant:
+        if read.operand.is_constant:
             continue
         for axis, link in enumerate(read.links):
             if link is None:
@@ -286,7 +274,7 @@ def test_mutants_are_caught(op: str) -> None:
                 assert_relations(wrong)
             caught += bool(what)
     (read, *_) = Case(op, 0).description.reads
-    if isinstance(read, Read) and any(link is not None for link in read.links):
+    if any(link is not None for link in read.links):
         assert caught > 0 or op == "aten.t"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from atrous.analysis.field import AxisField, Field
 from atrous.geometry.taps import Ints
 from atrous.graph.program import Node, Program
-from atrous.graph.rule import Operand, Pointwise, Read
+from atrous.graph.rule import Operand, Pointwise
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def meeting(node: Node) -> list[Operand]:
     description = node.description
     if description is None:
         return []
-    reads = [r for r in description.reads if isinstance(r, Read) and not r.operand.is_constant]
+    reads = [r for r in description.reads if not r.operand.is_constant]
     joins = isinstance(description, Pointwise) or any(r.segment is not None for r in reads)
     return [r.operand for r in reads] if joins and len(reads) > 1 else []
 

@@ -15,7 +15,7 @@ from atrous.geometry.lineage import SEVERITY, Lineage, Status
 from atrous.geometry.pattern import Periodic
 from atrous.geometry.taps import Counts, Ints
 from atrous.graph.program import Node, Program
-from atrous.graph.rule import Local, Movement, Pointwise, Read
+from atrous.graph.rule import Global, Local, Movement, Pointwise, Read
 
 
 @dataclass(frozen=True)
@@ -183,23 +183,54 @@ def fields(
 def default_axes(program: Program, source: Node) -> tuple[int, ...]:
     """The axes an input's field is told for: those along which its first sliding window moves.
 
-    If no window reads the input, all but the first two axes; an input of two axes is taken as
-    (batch, position), one of one axis as positions.
+    An operator that reads features whole by weights, as a linear layer does, leaves its other axes
+    but the first; one that looks back along an axis (a recurrence) tells that axis. If nothing
+    decides, all but the first two axes; an input of two axes is taken as (batch, position), one of
+    one axis as positions.
     """
     # Per node that only rearranges the input: which input axis each of its axes is.
     places: dict[str, tuple[int | None, ...]] = {source.name: tuple(range(len(source.shape)))}
     for node in program.nodes.values():
         reads = [r for r in getattr(node.description, "reads", ()) if r.operand.name in places]
-        if not reads or not isinstance(reads[0], Read):
+        if not reads:
             continue
-        mine = places[reads[0].operand.name]
-        axes = tuple(None if link is None else mine[link.axis] for link in reads[0].links)
-        if isinstance(node.description, Local) and node.description.windows:
-            found = {a for k in node.description.windows if (a := axes[k]) is not None}
-            return tuple(sorted(found))
+        axes = _followed(reads[0], places[reads[0].operand.name])
         if isinstance(node.description, Pointwise | Movement):
             places[node.name] = axes
+            continue
+        deciding = _deciding(node, reads[0])
+        found = {a for k in deciding if k < len(axes) and (a := axes[k]) is not None}
+        if found:
+            return tuple(sorted(found))
     return tuple(range(max(min(2, len(source.shape) - 1), 0), len(source.shape)))
+
+
+def _followed(read: Read, mine: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    """Which input axis each axis of a result is, as far as views keep axes whole."""
+    inner = list(mine)
+    if read.split is not None:
+        inner = [
+            a if len(f) == 1 else None for a, f in zip(mine, read.split, strict=True) for _ in f
+        ]
+    axes = [None if link is None else inner[link.axis] for link in read.links]
+    if read.merge is None:
+        return tuple(axes)
+    parts = iter(axes)
+    merged = [[next(parts) for _ in factors] for factors in read.merge]
+    return tuple(own[0] if len(own) == 1 else None for own in merged)
+
+
+def _deciding(node: Node, read: Read) -> set[int]:
+    """The axes of a node along which its positions lie, as far as its operator tells."""
+    if isinstance(node.description, Local):
+        return set(node.description.windows)
+    if not isinstance(node.description, Global) or node.call is None:
+        return set()
+    links = [(k, link.relation) for k, link in enumerate(read.links) if link is not None]
+    looking_back = {k for k, r in links if not r.is_identity and r.step}
+    if looking_back or not any(operand.is_constant for operand in node.call.operands):
+        return looking_back
+    return {k for k, r in links if k > 0 and r.is_identity}
 
 
 def field_of(node: Node, traced: Trace, source: Node, axes: tuple[int, ...]) -> Field | None:

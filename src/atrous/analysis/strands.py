@@ -17,12 +17,20 @@ import numpy.typing as npt
 from atrous.geometry.lineage import Edge, Lineage, Status
 from atrous.geometry.primitives import strided
 from atrous.geometry.relation import Flags, Relation
-from atrous.graph.rule import Digit
 
 Source = tuple[str, int]
 """An input axis: name of the input and axis number."""
 
 Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Digit:
+    """A part of an axis in mixed radix: `(index // divisor) % length` along `axis`."""
+
+    axis: int
+    divisor: int
+    length: int
 
 
 @dataclass(frozen=True, eq=False)

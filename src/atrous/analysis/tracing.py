@@ -12,7 +12,9 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
+from atrous.analysis.factoring import merge_labels, merge_segment, split_trace
 from atrous.analysis.strands import (
+    Digit,
     Labels,
     Route,
     Segment,
@@ -20,14 +22,13 @@ from atrous.analysis.strands import (
     Trace,
     collapsed,
     gather,
-    loosened,
     tidy,
 )
 from atrous.geometry.digits import lift
 from atrous.geometry.lineage import Edge, Lineage, Status
 from atrous.geometry.relation import Flags, Relation
 from atrous.graph.program import Node, Program
-from atrous.graph.rule import Digit, Link, Read, Regroup, Unknown
+from atrous.graph.rule import Link, Read, Unknown
 
 
 def trace(program: Program, axes: Mapping[str, Iterable[int]]) -> dict[str, Trace]:
@@ -68,10 +69,10 @@ def _of_node(node: Node, traces: Mapping[str, Trace]) -> Trace:
     return _combine(parts, where)
 
 
-def _changes_nothing(read: Read | Regroup, node: Node) -> bool:
+def _changes_nothing(read: Read, node: Node) -> bool:
     return (
-        isinstance(read, Read)
-        and read.segment is None
+        read.segment is None
+        and read.split is read.merge is None
         and read.operand.shape == node.shape
         and all(
             link is not None and link.axis == axis and link.relation.is_identity
@@ -88,11 +89,11 @@ class _Part:
     segments: tuple[Segment, ...]
 
 
-def _through(read: Read | Regroup, node: Node, operand: Trace, where: str) -> _Part:
-    if isinstance(read, Regroup):
-        return _regrouped(read, node, operand, where)
+def _through(read: Read, node: Node, operand: Trace, where: str) -> _Part:
     if isinstance(node.description, Unknown):
         return _unknown_part(node, operand, where)
+    if read.split is not None:
+        operand = split_trace(operand, read.split, where)
     masks = _masks_through(read, node, _as_masks(operand.labels))
     memo: dict[tuple[int, Relation], Lineage] = {}
 
@@ -101,6 +102,9 @@ def _through(read: Read | Regroup, node: Node, operand: Trace, where: str) -> _P
         return Strand(strand.input, routes, _rows_through(read, strand))
 
     segments = tuple(tuple(moved(strand) for strand in segment) for segment in operand.segments)
+    if read.merge is not None:
+        masks = merge_labels(masks, read.merge)
+        segments = tuple(merge_segment(segment, read.merge, where) for segment in segments)
     return _Part(masks, segments)
 
 
@@ -245,82 +249,6 @@ def _route(
         lineage = known
         digits[position] = Digit(-1 if axis is None else axis, 1, relation.outputs)
     return Route(tuple(d for d in digits if d.axis >= 0), lineage)
-
-
-def _regrouped(read: Regroup, node: Node, operand: Trace, where: str) -> _Part:
-    """Digits find their new places; positions keep their segments."""
-    places: dict[int, list[tuple[Digit, Digit]]] = {}
-    for axis, parts in enumerate(read.digits):
-        divisor = 1
-        for part in reversed(parts):
-            places.setdefault(part.axis, []).append((part, Digit(axis, divisor, part.length)))
-            divisor *= part.length
-
-    def moved(digit: Digit) -> list[Digit] | None:
-        """The digit's new places, slowest first; None if the new boundaries cut across it."""
-        found = []
-        for old, new in sorted(places.get(digit.axis, []), key=lambda p: -p[0].divisor):
-            low = max(old.divisor, digit.divisor)
-            high = min(old.divisor * old.length, digit.divisor * digit.length)
-            if low < high:
-                if low % old.divisor or low % digit.divisor or high % low:
-                    return None
-                found.append(Digit(new.axis, new.divisor * (low // old.divisor), high // low))
-        return found if prod(d.length for d in found) == digit.length else None
-
-    def moved_route(route: Route) -> Route:
-        digits: list[Digit] = []
-        for digit in route.digits:
-            found = moved(digit)
-            if found is None:
-                return collapsed(route, "bound", where)
-            digits += found
-        return Route(tuple(digits), route.lineage)
-
-    def moved_strand(strand: Strand) -> Strand:
-        routes = {axis: moved_route(route) for axis, route in strand.routes.items()}
-        rows: dict[int, Flags] = {}
-        for axis, flags in strand.rows.items():
-            found = moved(Digit(axis, 1, len(flags)))
-            if found is not None and len(found) == 1 and node.shape[found[0].axis] == len(flags):
-                rows[found[0].axis] = flags
-            else:
-                # The axis is cut up or merged: what reads nothing is no longer told apart.
-                routes = {a: loosened(route, where) for a, route in routes.items()}
-        return Strand(strand.input, routes, rows)
-
-    segments = tuple(
-        tuple(moved_strand(strand) for strand in segment) for segment in operand.segments
-    )
-    return _Part(_regrouped_masks(read, operand.labels), segments)
-
-
-def _regrouped_masks(read: Regroup, labels: Labels) -> npt.NDArray[np.object_]:
-    """The label array under the same re-bracketing, axes without labels kept at length 1."""
-    split: list[int] = []
-    index: dict[tuple[int, int], int] = {}
-    by_axis: dict[int, list[Digit]] = {}
-    for parts in read.digits:
-        for part in parts:
-            by_axis.setdefault(part.axis, []).append(part)
-    for axis in range(labels.ndim):
-        varies = labels.shape[axis] > 1
-        for part in sorted(by_axis.get(axis, []), key=lambda d: -d.divisor):
-            index[axis, part.divisor] = len(split)
-            split.append(part.length if varies else 1)
-    order = [index[p.axis, p.divisor] for parts in read.digits for p in parts]
-    masks = _as_masks(labels).reshape(split).transpose(order)
-    shape = []
-    position = 0
-    for parts in read.digits:
-        lengths = masks.shape[position : position + len(parts)]
-        if prod(lengths) > 1:
-            # One digit of the axis varies: spell the others out beside it.
-            for k, part in enumerate(parts):
-                masks = np.repeat(masks, part.length // lengths[k], axis=position + k)
-        shape.append(prod(masks.shape[position : position + len(parts)]))
-        position += len(parts)
-    return masks.reshape(shape)
 
 
 def _combine(parts: list[_Part], where: str) -> Trace:

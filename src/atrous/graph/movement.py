@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from atrous.graph.region import Box, Region, box_shape
-from atrous.graph.rule import Arguments, Digit, Read, Run
+from atrous.graph.rule import Arguments, Read, Run
 
 
 def mover(read: Read, name: str, fill: float = 0.0) -> Run:
@@ -70,7 +70,7 @@ def _select(
     return tensor.index_select(axis, torch.from_numpy(source))
 
 
-def regroup(region: Region, box: Box, result_shape: Sequence[int]) -> Tensor:
+def reshaped(region: Region, box: Box, result_shape: Sequence[int]) -> Tensor:
     """One box of a reshape, gathered element by element."""
     flat = torch.zeros(box_shape(box), dtype=torch.int64)
     stride = 1
@@ -86,24 +86,3 @@ def regroup(region: Region, box: Box, result_shape: Sequence[int]) -> Tensor:
         flat = flat // length
         weight *= hi - lo
     return region.tensor.reshape(-1)[local]
-
-
-def regroup_box(digits: tuple[tuple[Digit, ...], ...], shape: tuple[int, ...], box: Box) -> Box:
-    """The operand's box that holds what a box of a regrouped result needs."""
-    lows, highs = [0] * len(shape), [0] * len(shape)
-    covered = [1] * len(shape)
-    for (lo, hi), parts in zip(box, digits, strict=True):
-        divisor = 1
-        for digit in reversed(parts):
-            first, last = lo // divisor, (hi - 1) // divisor
-            a, b = first % digit.length, last % digit.length
-            if last - first >= digit.length or a > b:
-                a, b = 0, digit.length - 1
-            lows[digit.axis] += a * digit.divisor
-            highs[digit.axis] += b * digit.divisor
-            covered[digit.axis] *= digit.length
-            divisor *= digit.length
-    return tuple(
-        (lo, hi + 1) if have == length else (0, length)
-        for lo, hi, have, length in zip(lows, highs, covered, shape, strict=True)
-    )

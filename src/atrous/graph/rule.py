@@ -16,6 +16,7 @@ from torch import Tensor
 from atrous.geometry.lineage import Status
 from atrous.geometry.primitives import Window, strided
 from atrous.geometry.relation import Flags, Relation
+from atrous.graph.factors import Factors, joined
 from atrous.graph.region import Box, Region
 
 Arguments = Mapping[str, Any]
@@ -120,6 +121,9 @@ class Segment:
 class Read:
     """How a result reads one operand, axis by axis.
 
+    Axes may be products of factors, as views make them: then links, rest and segment speak of the
+    factors of both sides, numbered through all axes.
+
     Attributes:
         operand: what is read.
         links: one entry per output axis; None where the position does not matter.
@@ -127,12 +131,21 @@ class Read:
             single output; those not listed are read whole.
         segment: where this operand is read at all, if only at some positions of an axis as in a
             concatenation: values keep such parts apart.
+        split: the factors of the operand's axes; None where every axis is its own.
+        merge: the factors of the result's axes; None where every axis is its own.
     """
 
     operand: Operand
     links: tuple[Link | None, ...]
     rest: tuple[Link, ...] = ()
     segment: Segment | None = None
+    split: Factors | None = None
+    merge: Factors | None = None
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Lengths of the operand's axes as they are read: its shape, or its factors."""
+        return self.operand.shape if self.split is None else joined(self.split)
 
     @property
     def unlinked(self) -> tuple[Link, ...]:
@@ -141,31 +154,9 @@ class Read:
         listed = {link.axis: link for link in self.rest}
         return tuple(
             listed.get(axis) or whole(axis, 1, length)
-            for axis, length in enumerate(self.operand.shape)
+            for axis, length in enumerate(self.lengths)
             if axis not in taken
         )
-
-
-@dataclass(frozen=True)
-class Digit:
-    """A part of an axis in mixed radix: `(index // divisor) % length` along `axis`."""
-
-    axis: int
-    divisor: int
-    length: int
-
-
-@dataclass(frozen=True)
-class Regroup:
-    """How a result re-brackets one operand's axes without moving data between them.
-
-    Attributes:
-        operand: what is read.
-        digits: per output axis, the operand's digits it is made of, the slowest first.
-    """
-
-    operand: Operand
-    digits: tuple[tuple[Digit, ...], ...]
 
 
 class Run(Protocol):
@@ -190,7 +181,7 @@ class Description:
         macs: multiply-accumulate operations of the whole result.
     """
 
-    reads: tuple[Read | Regroup, ...]
+    reads: tuple[Read, ...]
     run: Run
     macs: int = 0
 

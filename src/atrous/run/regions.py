@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from atrous.graph.movement import regroup_box
+from atrous.graph.factors import merge_box, split_box
 from atrous.graph.program import Node, Program
 from atrous.graph.region import Box, Region, box_shape, hull, is_empty
-from atrous.graph.rule import Operand, Read, Regroup, Unknown
+from atrous.graph.rule import Operand, Read, Unknown
 
 
 def run_box(program: Program, inputs: Mapping[str, Tensor], name: str, box: Box) -> Tensor:
@@ -63,17 +63,17 @@ def needed_boxes(program: Program, name: str, box: Box) -> dict[str, Box]:
     return {n: boxes[n] for n in program.nodes if n in boxes}
 
 
-def read_box(read: Read | Regroup, box: Box) -> Box:
+def read_box(read: Read, box: Box) -> Box:
     """The box of the operand that one box of the result reads."""
-    if isinstance(read, Regroup):
-        return regroup_box(read.digits, read.operand.shape, box)
-    sides = [(0, 0)] * len(read.operand.shape)
+    if read.merge is not None:
+        box = split_box(read.merge, box)
+    sides = [(0, 0)] * len(read.lengths)
     for link, (lo, hi) in zip(read.links, box, strict=True):
         if link is not None:
             sides[link.axis] = link.relation.inputs_of(lo, hi)
     for link in read.unlinked:
         sides[link.axis] = link.relation.inputs_of(0, 1)
-    return tuple(sides)
+    return tuple(sides) if read.split is None else merge_box(read.split, tuple(sides))
 
 
 def _run(program: Program, node: Node, box: Box, regions: Mapping[str, Region]) -> Tensor:
@@ -84,7 +84,7 @@ def _run(program: Program, node: Node, box: Box, regions: Mapping[str, Region]) 
             f"every operator must have a rule, got {description.reason} at "
             f"{node.place.module or node.name!r}. Teach it with atrous.rule."
         )
-    reads: dict[str, list[Read | Regroup]] = {}
+    reads: dict[str, list[Read]] = {}
     for read in description.reads:
         reads.setdefault(read.operand.name, []).append(read)
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
-from math import prod
+from collections.abc import Sequence
 
-from torch import Tensor
-
+from atrous.geometry.relation import Relation
 from atrous.graph.example import Draw, Example
-from atrous.graph.movement import mover, regroup
-from atrous.graph.region import Box
+from atrous.graph.factors import common_factors, joined
+from atrous.graph.movement import mover, reshaped
 from atrous.graph.rule import (
-    Arguments,
     Call,
     Description,
-    Digit,
+    Link,
     Movement,
+    Operand,
     Read,
-    Regroup,
     identity_links,
     rule,
     unlinked_read,
@@ -69,13 +65,6 @@ def _expand_examples(draw: Draw, op: str) -> Example:
     )
 
 
-def _same(read: Regroup, call: Call) -> Movement:
-    def run(args: Arguments, box: Box) -> Tensor:
-        return regroup(args["self"], box, call.shape)
-
-    return Movement((read,), run)
-
-
 @rule(
     "aten.view",
     "aten.reshape",
@@ -87,56 +76,19 @@ def _same(read: Regroup, call: Call) -> Movement:
 def view(call: Call) -> Description:
     """The same elements in the same order under another shape."""
     x = call.operand("self")
-    digits = rebracket(x.shape, call.shape)
-    if digits is None:
-        # Boundaries that do not nest: which input an axis position reads depends on the others.
-        read = unlinked_read(x, len(call.shape), "bound")
-        return Movement((read,), lambda args, box: regroup(args["self"], box, call.shape))
-    return _same(Regroup(x, digits), call)
+    return Movement(
+        (_same_elements(x, call.shape),), lambda args, box: reshaped(args["self"], box, call.shape)
+    )
 
 
-def rebracket(
-    before: tuple[int, ...], after: tuple[int, ...]
-) -> tuple[tuple[Digit, ...], ...] | None:
-    """The axes of shape `after` as digits of the axes of shape `before`; None if they do not nest.
-
-    >>> for parts in rebracket((6, 4), (2, 12)):
-    ...     print(*parts)
-    Digit(axis=0, divisor=3, length=2)
-    Digit(axis=0, divisor=1, length=3) Digit(axis=1, divisor=1, length=4)
-    """
-    if prod(before) == 0:
-        return None
-    ends = sorted({1, *_suffix_products(before), *_suffix_products(after)})
-    if any(high % low for low, high in itertools.pairwise(ends)):
-        return None
-    owner = _owners(before)
-    digits: list[tuple[Digit, ...]] = []
-    stride = prod(after)
-    for length in after:
-        top, stride = stride, stride // length
-        parts = []
-        for low, high in itertools.pairwise(ends):
-            if stride <= low and high <= top:
-                axis, weight = owner(low)
-                parts.append(Digit(axis, low // weight, high // low))
-        digits.append(tuple(reversed(parts)))
-    return tuple(digits)
-
-
-def _suffix_products(shape: tuple[int, ...]) -> list[int]:
-    return [prod(shape[axis:]) for axis in range(len(shape))]
-
-
-def _owners(shape: tuple[int, ...]) -> Callable[[int], tuple[int, int]]:
-    def owner(boundary: int) -> tuple[int, int]:
-        for axis in reversed(range(len(shape))):
-            weight = prod(shape[axis + 1 :])
-            if weight <= boundary < weight * shape[axis]:
-                return axis, weight
-        raise AssertionError("a boundary inside the shape belongs to an axis")
-
-    return owner
+def _same_elements(x: Operand, shape: tuple[int, ...]) -> Read:
+    try:
+        split, merge = common_factors(x.shape, shape)
+    except ValueError:
+        # Which input an axis position reads depends on the other positions.
+        return unlinked_read(x, len(shape), "bound")
+    links = tuple(Link(k, Relation.identity(n)) for k, n in enumerate(joined(split)))
+    return Read(x, links, split=split, merge=merge)
 
 
 @rule(
