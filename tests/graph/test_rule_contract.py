@@ -76,7 +76,9 @@ class Case:
     def _operands(self, name: str, value: Any, position: int) -> Any:
         if isinstance(value, Tensor):
             self.tensors[name] = value
-            return Operand(name, tuple(value.shape), value.dtype, position not in self.example.data)
+            constant = position not in self.example.data
+            known = value.clone if constant else None
+            return Operand(name, tuple(value.shape), value.dtype, constant, known)
         if isinstance(value, list) and value and isinstance(value[0], Tensor):
             return [self._operands(f"{name}{k}", v, position) for k, v in enumerate(value)]
         return value

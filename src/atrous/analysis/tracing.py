@@ -194,6 +194,14 @@ def _pull(masks: npt.NDArray[np.object_], axis: int, relation: Relation) -> npt.
         out = np.bitwise_or.reduce(masks[read], axis=0, keepdims=True)
         return np.moveaxis(out, 0, axis)
     out = np.zeros((relation.outputs, *masks.shape[1:]), dtype=object)
+    if relation.are_runs:
+        # Neighbours that descend alike are read together.
+        first, last = relation.runs(np.arange(relation.outputs, dtype=np.int64))
+        flat = masks.reshape(len(masks), -1)
+        starts = np.flatnonzero([True, *(flat[1:] != flat[:-1]).any(axis=1)])
+        for start, stop in zip(starts, [*starts[1:], len(masks)], strict=True):
+            out[np.maximum(first, start) <= np.minimum(last, stop - 1)] |= masks[start]
+        return np.moveaxis(out, 0, axis)
     position, inputs, _ = relation.reads(np.arange(relation.outputs, dtype=np.int64))
     for o, i in zip(position, inputs, strict=True):
         out[o] |= masks[i]

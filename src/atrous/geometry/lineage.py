@@ -20,6 +20,9 @@ SEVERITY: tuple[Status, ...] = ("exact", "bound", "global", "unknown")
 
 _order = count()
 
+_MANY_TAPS = 1 << 16
+_INT64_SAFE = 2.0**62
+
 
 @dataclass(frozen=True, eq=False)
 class Edge:
@@ -202,9 +205,29 @@ def _back(edge: Edge, positions: Ints, counts: Counts, clipped: bool) -> tuple[I
         positions, counts = positions[taken], counts[taken]
     if relation.step == 0 and len(relation.exceptional) == 0 and len(positions) > relation.period:
         positions, counts = _merged([(positions % relation.period, counts)])
-    at, inputs, times = (relation.reads if clipped else relation.pattern)(positions)
     bound = relation.taps.largest_total * float(sum(map(float, counts)))
+    if relation.are_runs and len(positions) * len(relation.taps.offsets) > _MANY_TAPS:
+        return _added_runs(
+            *(relation.runs if clipped else relation.hulls)(positions), counts, bound
+        )
+    at, inputs, times = (relation.reads if clipped else relation.pattern)(positions)
     return inputs, multiply(counts[at], times, bound)
+
+
+def _added_runs(first: Ints, last: Ints, counts: Counts, bound: float) -> tuple[Ints, Counts]:
+    """The positions of runs that overlap, and how often each occurs, by differences."""
+    read = first <= last
+    if not read.any():
+        return first[:0], counts[:0]
+    first, last, counts = first[read], last[read], counts[read]
+    start = int(first.min())
+    dtype = object if counts.dtype == object or bound >= _INT64_SAFE else np.int64
+    steps = np.zeros(int(last.max()) - start + 2, dtype=dtype)
+    np.add.at(steps, first - start, counts)
+    np.subtract.at(steps, last + 1 - start, counts)
+    totals = np.cumsum(steps)
+    found = np.flatnonzero(totals != 0).astype(np.int64)
+    return found + start, totals[found]
 
 
 def _merged(parts: Sequence[tuple[Ints, Counts]]) -> tuple[Ints, Counts]:

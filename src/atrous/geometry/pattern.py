@@ -19,6 +19,8 @@ from atrous.geometry.taps import NOTHING_HI, NOTHING_LO, Ints
 
 _order = count()
 
+_MANY_TAPS = 1 << 16
+
 
 @dataclass(frozen=True, eq=False)
 class Periodic:
@@ -178,6 +180,8 @@ def through(relation: Relation, source: Pattern, outputs: Ints) -> tuple[Ints, I
     if relation.step == 0 and len(outputs) > relation.period:
         lo, hi = through(relation, source, np.arange(relation.period, dtype=np.int64))
         return lo[outputs % relation.period], hi[outputs % relation.period]
+    if relation.are_runs and len(outputs) * len(relation.taps.offsets) > _MANY_TAPS:
+        return _through_runs(*relation.hulls(outputs), source)
     position, mids, _ = relation.pattern(outputs)
     lo = np.full(len(outputs), NOTHING_LO, dtype=np.int64)
     hi = np.full(len(outputs), NOTHING_HI, dtype=np.int64)
@@ -187,6 +191,28 @@ def through(relation: Relation, source: Pattern, outputs: Ints) -> tuple[Ints, I
         rows = position[starts]
         lo[rows] = np.minimum.reduceat(first, starts)
         hi[rows] = np.maximum.reduceat(last, starts)
+    return lo, hi
+
+
+def _through_runs(first: Ints, last: Ints, source: Pattern) -> tuple[Ints, Ints]:
+    """First and last input of runs of positions of the source, each found from tables of the
+    smallest and largest ends over 1, 2, 4, ... neighbours."""
+    lo, hi = np.full_like(first, NOTHING_LO), np.full_like(last, NOTHING_HI)
+    read = first <= last
+    if not read.any():
+        return lo, hi
+    start = int(first[read].min())
+    low, high = source.hulls(np.arange(start, int(last[read].max()) + 1, dtype=np.int64))
+    sizes = np.where(read, last - first + 1, 0)
+    width = 1
+    while width <= sizes.max():
+        # Two overlapping stretches of `width` cover a run of width to 2 * width - 1.
+        mine = read & (sizes >= width) & (sizes < 2 * width)
+        a, b = first[mine] - start, last[mine] + 1 - width - start
+        lo[mine], hi[mine] = np.minimum(low[a], low[b]), np.maximum(high[a], high[b])
+        low = np.minimum(low[:-width], low[width:]) if len(low) > width else low
+        high = np.maximum(high[:-width], high[width:]) if len(high) > width else high
+        width *= 2
     return lo, hi
 
 

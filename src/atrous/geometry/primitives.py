@@ -11,9 +11,10 @@ from typing import Literal
 
 import numpy as np
 
-from atrous.geometry.relation import Relation
+from atrous.geometry.algebra import simplify
+from atrous.geometry.relation import Flags, Relation
 from atrous.geometry.sizes import check_window, effective_kernel
-from atrous.geometry.taps import Ints, Taps
+from atrous.geometry.taps import Ints, Taps, collect
 
 PadMode = Literal["constant", "reflect", "replicate", "circular"]
 
@@ -78,6 +79,31 @@ def block(outputs: int, inputs: int, groups: int) -> Relation:
         return Relation.whole(outputs, inputs)
     row = list(range(size_in))
     return Relation(outputs, inputs, size_in, Taps.of([row] * size_out))
+
+
+def one_sided(length: int, *, ahead: bool = False) -> Relation:
+    """Output `o` reads the inputs 0 to o, or with `ahead` o to the last.
+
+    >>> one_sided(3).row(1)
+    {0: 1, 1: 1}
+    """
+    taps = np.arange(length, dtype=np.int64) - (0 if ahead else length - 1)
+    return Relation(length, length, 1, Taps.single(taps))
+
+
+def masked(mask: Flags) -> Relation:
+    """Output `o` reads the inputs that row `o` of an `(outputs, inputs)` mask marks.
+
+    Periodic where every row is the same set of offsets, clipped, as in a band.
+    """
+    outputs, inputs = mask.shape
+    o, i = np.nonzero(mask)
+    offsets = np.unique(i - o).astype(np.int64)
+    band = Relation(outputs, inputs, 1, Taps.single(offsets))
+    if (band.matrix().astype(bool) == mask).all():
+        return band
+    rows = collect(outputs, o.astype(np.int64), i.astype(np.int64), np.ones(len(o), np.int64))
+    return simplify(Relation(outputs, inputs, 0, rows)) if outputs else Relation.whole(0, inputs)
 
 
 def strided(outputs: int, inputs: int, *, start: int = 0, step: int = 1) -> Relation:

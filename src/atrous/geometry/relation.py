@@ -185,6 +185,20 @@ class Relation:
         nothing = lo > hi
         return np.where(nothing, lo, lo + base), np.where(nothing, hi, hi + base)
 
+    @cached_property
+    def are_runs(self) -> bool:
+        """Whether every output reads neighbours without gaps: then its ends tell everything, which
+        keeps rows as long as the axis cheap."""
+        return len(self.exceptional) == 0 and self.taps.are_runs
+
+    def runs(self, outputs: Ints) -> tuple[Ints, Ints]:
+        """First and last input that outputs really read, if they read runs; first > last if none.
+
+        Clipped to the input axis.
+        """
+        lo, hi = self.hulls(outputs)
+        return np.maximum(lo, 0), np.minimum(hi, self.inputs - 1)
+
     def inputs_of(self, lo: int, hi: int) -> tuple[int, int]:
         """The smallest interval `[lo, hi)` of inputs that outputs `[lo, hi)` read.
 
@@ -202,6 +216,10 @@ class Relation:
             start, stop = int(first.min()), int(last.max()) + 1
             if 0 <= start < stop <= self.inputs:
                 return start, stop
+        if self.are_runs:
+            first, last = self.runs(outputs)
+            read = first <= last
+            return (int(first[read].min()), int(last[read].max()) + 1) if read.any() else (0, 0)
         _, inputs, _ = self.reads(outputs)
         return (int(inputs.min()), int(inputs.max()) + 1) if len(inputs) else (0, 0)
 
@@ -210,8 +228,13 @@ class Relation:
 
         `(0, 0)` when nothing reads them.
         """
-        position, inputs, _ = self.reads(np.arange(self.outputs, dtype=np.int64))
-        readers = position[(inputs >= lo) & (inputs < hi)]
+        outputs = np.arange(self.outputs, dtype=np.int64)
+        if self.are_runs:
+            first, last = self.runs(outputs)
+            readers = np.flatnonzero(np.maximum(first, lo) <= np.minimum(last, hi - 1))
+        else:
+            position, inputs, _ = self.reads(outputs)
+            readers = position[(inputs >= lo) & (inputs < hi)]
         return (int(readers.min()), int(readers.max()) + 1) if len(readers) else (0, 0)
 
     @cached_property
@@ -225,6 +248,9 @@ class Relation:
         return None if flags.all() else flags
 
     def _reading(self, outputs: Ints) -> Flags:
+        if self.are_runs:
+            first, last = self.runs(outputs)
+            return first <= last
         flags = np.zeros(len(outputs), dtype=bool)
         flags[self.reads(outputs)[0]] = True
         return flags
@@ -237,7 +263,14 @@ class Relation:
         """
         if inputs is None:
             return self.reading
-        position, read, _ = self.reads(np.arange(self.outputs, dtype=np.int64))
+        outputs = np.arange(self.outputs, dtype=np.int64)
+        if self.are_runs:
+            first, last = self.runs(outputs)
+            marked = np.concatenate([[0], np.cumsum(inputs)])
+            ends = np.clip(last + 1, 0, self.inputs), np.clip(first, 0, self.inputs)
+            flags = (first <= last) & (marked[ends[0]] > marked[ends[1]])
+            return None if flags.all() else flags
+        position, read, _ = self.reads(outputs)
         flags = np.zeros(self.outputs, dtype=bool)
         flags[position[inputs[read]]] = True
         return None if flags.all() else flags

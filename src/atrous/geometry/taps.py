@@ -101,6 +101,12 @@ class Taps:
         return out
 
     @cached_property
+    def are_runs(self) -> bool:
+        """Whether every row holds neighbours without gaps, each once."""
+        spans = np.where(self.lengths > 0, self.hi - self.lo + 1, 0)
+        return bool((spans == self.lengths).all()) and bool((self.counts == 1).all())
+
+    @cached_property
     def largest_total(self) -> float:
         """An upper bound of the counts of any row added up (a float: only to choose a dtype)."""
         if len(self.offsets) == 0:

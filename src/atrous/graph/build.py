@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 import atrous.graph.rules  # noqa: F401 - importing registers the rules
-from atrous.graph.program import Node, Place, Program
+from atrous.graph.program import Node, Place, Program, constant_value
 from atrous.graph.rule import Call, Operand, describe
 from atrous.graph.shell import CaptureError
 
@@ -81,9 +82,11 @@ class _Builder:
         value = node.meta.get("val")
         if not isinstance(value, Tensor):
             return value
-        operand = Operand(
-            node.name, tuple(value.shape), value.dtype, spec.kind != InputKind.USER_INPUT
-        )
+        shape = tuple(value.shape)
+        if spec.kind == InputKind.USER_INPUT:
+            operand = Operand(node.name, shape, value.dtype, False)
+        else:
+            operand = self._constant_operand(node.name, shape, value.dtype)
         self.operands[node.name] = operand
         if spec.kind == InputKind.USER_INPUT:
             self.inputs.append(node.name)
@@ -137,7 +140,11 @@ class _Builder:
     def _constant(self, name: str, value: Tensor) -> Operand:
         self.constants[name] = value
         self.reads[name] = ()
-        return Operand(name, tuple(value.shape), value.dtype, True)
+        return self._constant_operand(name, tuple(value.shape), value.dtype)
+
+    def _constant_operand(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Operand:
+        value = partial(constant_value, self.constants, name, repeatable=True)
+        return Operand(name, shape, dtype, True, value)
 
     def _inline(self, node: fx.Node, args: tuple[Any, ...], prefix: str) -> Any:
         """A region under autocast or another gradient mode: its operators, one by one."""
@@ -195,7 +202,7 @@ class _Builder:
         if description is None or all(r.operand.is_constant for r in description.reads):
             self.constants[name] = call
             self.reads[name] = tuple(parameters)
-            return Operand(name, shape, value.dtype, True)
+            return self._constant_operand(name, shape, value.dtype)
         self.nodes[name] = Node(
             name, call, description, shape, value.dtype, _place(node), tuple(parameters)
         )

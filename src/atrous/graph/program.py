@@ -172,26 +172,44 @@ class Program:
 
     def constant(self, name: str) -> Tensor:
         """The value of a constant, computed if it is a call."""
-        value = self.constants[name]
-        if isinstance(value, Tensor):
-            return value.detach()
-        args = {key: self._constant_argument(item) for key, item in value.args.items()}
-        result = call_overload(value.target, args)
-        out: Tensor = result if isinstance(result, Tensor) else result[value.output]
-        return out
+        return constant_value(self.constants, name)
 
-    def _constant_argument(self, value: object) -> object:
-        if isinstance(value, Operand):
+
+def constant_value(
+    constants: Mapping[str, Tensor | Call], name: str, *, repeatable: bool = False
+) -> Tensor:
+    """The value of a constant, computed if it is a call.
+
+    Args:
+        constants: tensors and calls by name.
+        name: which.
+        repeatable: whether another value each time is an error.
+
+    Raises:
+        NotImplementedError: if it must be `repeatable` and is drawn at random.
+    """
+
+    def argument(item: object) -> object:
+        if isinstance(item, Operand):
             # Data that only lends its shape or type to a constant may hold anything.
             tensor = (
-                self.constant(value.name)
-                if value.name in self.constants
-                else torch.zeros(value.shape, dtype=value.dtype)
+                constant_value(constants, item.name, repeatable=repeatable)
+                if item.name in constants
+                else torch.zeros(item.shape, dtype=item.dtype)
             )
             return Region.whole(tensor)
-        if isinstance(value, list | tuple):
-            return [self._constant_argument(v) for v in value]
-        return value
+        if isinstance(item, list | tuple):
+            return [argument(v) for v in item]
+        return item
+
+    value = constants[name]
+    if isinstance(value, Tensor):
+        return value.detach()
+    if repeatable and torch.Tag.nondeterministic_seeded in getattr(value.target, "tags", ()):
+        raise NotImplementedError(f"{name!r} is drawn at random")
+    result = call_overload(value.target, {key: argument(v) for key, v in value.args.items()})
+    out: Tensor = result if isinstance(result, Tensor) else result[value.output]
+    return out
 
 
 def nearest(name: str, known: Iterable[str], prefix: str = "") -> str:

@@ -35,17 +35,29 @@ class Operand:
         shape: its shape.
         dtype: its type.
         is_constant: whether it is the same for every input (weights, index tables).
+        value: computes a constant's tensor.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: torch.dtype
     is_constant: bool
+    value: Callable[[], Tensor] | None = field(default=None, repr=False, compare=False)
+
+    def known(self) -> Tensor:
+        """The tensor of a constant: what index tables and masks hold.
+
+        Raises:
+            NotImplementedError: if it depends on the input or on random numbers.
+        """
+        if self.value is None:
+            raise NotImplementedError(f"{self.name!r} depends on the input")
+        return self.value()
 
 
 @dataclass(frozen=True)
 class Call:
-    """One operator call as a rule sees it: shapes, no values.
+    """One operator call as a rule sees it: shapes, and the values of constants.
 
     Attributes:
         op: the operator, as "namespace.name".
