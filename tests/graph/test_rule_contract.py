@@ -29,7 +29,7 @@ from atrous.graph.rule import (
     rule_examples,
     rules,
 )
-from atrous.run.regions import read_box
+from atrous.run.regions import cropped_arguments
 from mutants import mutants
 
 DRAWS = 12
@@ -54,7 +54,7 @@ class Case:
         self.example: Example = rule_examples()[op](draw, op)
         packet = getattr(torch.ops.aten, op.removeprefix("aten."))
         self.target = getattr(packet, self.example.overload)
-        self.result = self.target(*self.example.args)
+        self.result = self.target(*self.example.args, **self.example.kwargs)
         self.output = 0
         if not isinstance(self.result, Tensor):
             parts = ("chunk", "split", "unbind", "split_with_sizes")
@@ -66,7 +66,11 @@ class Case:
         schema = self.target._schema.arguments
         for position, argument in enumerate(schema):
             given = position < len(self.example.args)
-            value = self.example.args[position] if given else argument.default_value
+            value = (
+                self.example.args[position]
+                if given
+                else self.example.kwargs.get(argument.name, argument.default_value)
+            )
             bound[argument.name] = self._operands(argument.name, value, position)
         self.call = Call(
             op, bound, tuple(self.whole.shape), self.whole.dtype, self.output, self.target
@@ -190,20 +194,11 @@ def assert_relations(case: Case) -> None:
 
 def run_box(case: Case, box: Box) -> Tensor:
     """The description's `run` on exactly the crops it asks for."""
-    reads: dict[str, list[Read]] = {}
-    for read in case.description.reads:
-        reads.setdefault(read.operand.name, []).append(read)
 
-    def argument(value: Any) -> Any:
-        if isinstance(value, list):
-            return [argument(v) for v in value]
-        if not isinstance(value, Operand):
-            return value
-        region = Region.whole(case.tensors[value.name])
-        own = reads.get(value.name)
-        return region.crop(read_box(own[0], box)) if own else region
+    def region(operand: Operand) -> Region:
+        return Region.whole(case.tensors[operand.name])
 
-    return case.description.run({k: argument(v) for k, v in case.call.args.items()}, box)
+    return case.description.run(cropped_arguments(case.call, case.description, box, region), box)
 
 
 def random_box(rng: random.Random, shape: tuple[int, ...]) -> Box:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any
 
 import torch
@@ -11,7 +13,7 @@ from torch import Tensor
 from atrous.graph.factors import merge_box, split_box
 from atrous.graph.program import Node, Program
 from atrous.graph.region import Box, Region, box_shape, hull, is_empty
-from atrous.graph.rule import Operand, Read, Unknown
+from atrous.graph.rule import Call, Description, Operand, Read, Unknown
 
 
 def run_box(program: Program, inputs: Mapping[str, Tensor], name: str, box: Box) -> Tensor:
@@ -84,6 +86,23 @@ def _run(program: Program, node: Node, box: Box, regions: Mapping[str, Region]) 
             f"every operator must have a rule, got {description.reason} at "
             f"{node.place.module or node.name!r}. Teach it with atrous.rule."
         )
+
+    def region(operand: Operand) -> Region:
+        known = regions.get(operand.name)
+        return known if known is not None else Region.whole(program.constant(operand.name))
+
+    return description.run(cropped_arguments(call, description, box, region), box)
+
+
+def cropped_arguments(
+    call: Call, description: Description, box: Box, region: Callable[[Operand], Region]
+) -> dict[str, Any]:
+    """The arguments that `run` gets for one box: operands cropped to what the box reads.
+
+    An operand that no read mentions stays whole. One that occurs as often as it is read is cropped
+    by each read in turn, else to the smallest box that holds all of them.
+    """
+    occurrences = Counter(operand.name for operand in call.operands)
     reads: dict[str, list[Read]] = {}
     for read in description.reads:
         reads.setdefault(read.operand.name, []).append(read)
@@ -93,14 +112,14 @@ def _run(program: Program, node: Node, box: Box, regions: Mapping[str, Region]) 
             return [argument(v) for v in value]
         if not isinstance(value, Operand):
             return value
-        known = regions.get(value.name)
-        whole = known if known is not None else Region.whole(program.constant(value.name))
         own = reads.get(value.name)
         if not own:
-            return whole
-        # An operand that occurs twice is read in the order of its occurrences.
-        read = own.pop(0) if len(own) > 1 else own[0]
-        return whole.crop(read_box(read, box))
+            return region(value)
+        if len(own) > 1 and len(own) == occurrences[value.name]:
+            wanted = read_box(own.pop(0), box)
+            occurrences[value.name] -= 1
+        else:
+            wanted = reduce(hull, (read_box(read, box) for read in own))
+        return region(value).crop(wanted)
 
-    args = {key: argument(value) for key, value in call.args.items()}
-    return description.run(args, box)
+    return {key: argument(value) for key, value in call.args.items()}
