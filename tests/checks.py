@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from atrous.analysis.strands import Strand, unite_strands
+from atrous.analysis.field import field_of
+from atrous.analysis.strands import Segment, Trace
 from atrous.analysis.tracing import trace
 from atrous.graph.capture import capture
 from atrous.graph.program import Program
@@ -45,20 +46,34 @@ def assert_supports(network: RandomNetwork, program: Program, x: Tensor) -> Coun
     output, source = program.output(), program.input()
     traced = trace(program, {source.name: axes})[output.name]
     statuses: Counter[str] = Counter()
+    field = field_of(output, traced, source, tuple(axes))
+    told = {axis.axis: axis for axis in field.axes} if field else {}
     for axis in axes:
         support = perturbation_support(network, x, axis)
         unread = np.broadcast_to(traced.labels == -1, output.shape)
         assert not (support & unread).any(), f"axis {axis}: change where nothing is read\n{network}"
         for number, strands in enumerate(traced.segments):
-            mine = support & np.broadcast_to(traced.labels == number, output.shape)
-            statuses[assert_rows(network, strands, (source.name, axis), mine)] += 1
+            part = support & np.broadcast_to(traced.labels == number, output.shape)
+            statuses[assert_rows(network, strands, (source.name, axis), part)] += 1
+        if axis not in told:
+            assert not support.any()
+            continue
+        true = support.any(axis=tuple(range(1, support.ndim))).reshape(1, -1)
+        mine = told[axis]
+        if mine.output_axis is not None:
+            true = rows_along(support, mine.output_axis)
+        said = np.zeros_like(true)
+        for o in range(mine.lineage.length):
+            said[o, mine.taps(o)[0]] = True
+        wrong = (true & ~said) if mine.status == "bound" else (true != said)
+        assert not wrong.any(), f"axis {axis}: rows of the whole value\n{network}"
     return statuses
 
 
 def assert_rows(
-    network: RandomNetwork, strands: tuple[Strand, ...], source: tuple[str, int], mine: np.ndarray
+    network: RandomNetwork, strands: Segment, source: tuple[str, int], mine: np.ndarray
 ) -> str:
-    route = unite_strands(strands, source, "")
+    route = Trace(np.zeros((1,) * mine.ndim, dtype=np.int64), (strands,)).united(source, "")
     assert route is not None, f"no route from {source}\n{network}"
     lineage = route.lineage
     said = np.zeros((lineage.length, lineage.inputs), dtype=bool)

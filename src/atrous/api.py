@@ -8,6 +8,7 @@ from torch.export import ExportedProgram
 from atrous.analysis import inspection as _inspection
 from atrous.analysis.field import Field, fields
 from atrous.graph.capture import Inputs, capture
+from atrous.graph.program import Node, Program
 from atrous.report.report import Report
 
 
@@ -18,7 +19,7 @@ def receptive_field(
     node: str | None = None,
     input: str | None = None,
     output: str | None = None,
-    axes: tuple[int, ...] | None = None,
+    axes: int | tuple[int, ...] | None = None,
 ) -> Field:
     """The receptive field of a model's output, or of any node inside it.
 
@@ -49,7 +50,7 @@ def receptive_field(
           axis 2: size 10, stride 2, start -4, reach 4 before and 5 after, exact
     """
     program = capture(model, x)
-    target = program.find(node) if node is not None else program.output(output)
+    target = _target(program, node, output)
     source = program.input(input)
     axes = _checked_axes(axes, len(source.shape))
     found = fields(program, input=input, axes=axes).get(target.name)
@@ -68,7 +69,7 @@ def branches(
     node: str | None = None,
     input: str | None = None,
     output: str | None = None,
-    axes: tuple[int, ...] | None = None,
+    axes: int | tuple[int, ...] | None = None,
 ) -> tuple[Field, ...]:
     """The receptive fields of the branches that meet last before an output, or before a node.
 
@@ -85,7 +86,7 @@ def branches(
         head 257 global
     """
     program = capture(model, x)
-    target = program.find(node) if node is not None else program.output(output)
+    target = _target(program, node, output)
     axes = _checked_axes(axes, len(program.input(input).shape))
     return _inspection.branches(program, target.name, input=input, axes=axes)
 
@@ -95,7 +96,7 @@ def inspect(
     x: Inputs,
     *,
     input: str | None = None,
-    axes: tuple[int, ...] | None = None,
+    axes: int | tuple[int, ...] | None = None,
 ) -> Report:
     """Everything about every node of a model: place, shape, field, growth, cost.
 
@@ -119,14 +120,26 @@ def inspect(
     return Report(_inspection.inspection(program, name, input=input, axes=axes))
 
 
-def _checked_axes(axes: tuple[int, ...] | None, count: int) -> tuple[int, ...] | None:
+def _target(program: Program, node: str | None, output: str | None) -> Node:
+    if node is not None and output is not None:
+        raise ValueError(
+            f"node and output must not both be given, got {node!r} and {output!r}. "
+            "Name one of them."
+        )
+    return program.find(node) if node is not None else program.output(output)
+
+
+def _checked_axes(axes: int | tuple[int, ...] | None, count: int) -> tuple[int, ...] | None:
     if axes is None:
         return None
+    if isinstance(axes, int):
+        axes = (axes,)
+    for axis in axes:
+        if not isinstance(axis, int) or not -count <= axis < count:
+            raise ValueError(
+                f"axes must be whole numbers between {-count} and {count - 1} for an input of "
+                f"{count} axes, got {axis!r}."
+            )
     if not axes or len({axis % count for axis in axes}) < len(axes):
         raise ValueError(f"axes must name at least one axis, none of them twice, got {axes}.")
-    for axis in axes:
-        if not -count <= axis < count:
-            raise ValueError(
-                f"axes must be between 0 and {count - 1} for an input of {count} axes, got {axis}."
-            )
     return tuple(axis % count for axis in axes)

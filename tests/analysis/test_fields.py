@@ -51,7 +51,7 @@ def test_axes_are_chosen_by_number() -> None:
     assert (batch.size, batch.stride) == (1, 1)
     assert (channel.size, channel.status) == (1, "exact")
     assert width.size == 3
-    with pytest.raises(ValueError, match=r"axes must be between 0 and 3 .* got 4"):
+    with pytest.raises(ValueError, match=r"axes must be whole numbers between -4 and 3 .* got 4"):
         atrous.receptive_field(conv, (2, 2, 6, 6), axes=(4,))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 
 import pytest
 import torch
@@ -10,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import atrous
+from atrous.graph.capture import capture
+from atrous.run.regions import run_box
 from oracles import perturbation_support, rows_along
 
 
@@ -87,7 +90,76 @@ def type_lent(m: Of, x: Tensor) -> Tensor:
     return x * torch.ones(1).type_as(x)
 
 
+def dropped_out(m: Of, x: Tensor) -> Tensor:
+    h = m.c3(x)
+    y = F.dropout(h, 0.5, False)
+    y += x.flip(2)
+    return m.c3(h) + y
+
+
+def view_from_a_region(m: Of, x: Tensor) -> Tensor:
+    h = x * 1.0
+    with torch.autocast("cpu", enabled=False):
+        v = h[:, :, :6]
+    v.mul_(0.5).add_(m.c3(x)[:, :, 6:])
+    return h
+
+
+def first_frame(m: Of, x: Tensor) -> Tensor:
+    return torch.cat([x[:, :, 5].unsqueeze(2), m.c3(x)], 2)
+
+
+def frames(m: Of, x: Tensor) -> Tensor:
+    return torch.cat([x[:, :, t].unsqueeze(2) for t in (7, 3, 1)], 2)
+
+
+def one_written(m: Of, x: Tensor) -> Tensor:
+    y = m.c3(x).clone()
+    y[:, :, 0] = x[:, :, 7]
+    return y
+
+
+def interleaved(m: Of, x: Tensor) -> Tensor:
+    both = torch.stack([m.c3(x), m.c5(x)], 3)
+    return both.flatten(2)
+
+
+def shuffled(m: Of, x: Tensor) -> Tensor:
+    return x.view(1, 1, 6, 2).transpose(2, 3).reshape(1, 1, 12)
+
+
+def split_and_joined(m: Of, x: Tensor) -> Tensor:
+    return m.c3(m.c3(x).view(1, 1, 3, 4).transpose(2, 3).transpose(2, 3).reshape(1, 1, 12))
+
+
+def empty_part(m: Of, x: Tensor) -> Tensor:
+    return torch.cat([torch.cat([x[:, :0] * 2, x[:, :0]], 1), m.c3(x)], 1)
+
+
+def wrapped_and_cropped(m: Of, x: Tensor) -> Tensor:
+    return m.c3(F.pad(F.pad(x, (-1, 2), mode="circular"), (2, -1), mode="circular"))
+
+
+def computed_slope(m: Of, x: Tensor) -> Tensor:
+    return torch.prelu(-m.c3(x), -0.5 - x[0, 0, 3])
+
+
+def computed_scale(m: Of, x: Tensor) -> Tensor:
+    zeros, ones = torch.zeros(1, dtype=x.dtype), torch.ones(1, dtype=x.dtype)
+    return F.batch_norm(m.c3(x), zeros, ones, weight=x[:, :, 3].mean(0), bias=x[:, :, 8].mean(0))
+
+
 FUNCTIONS_1D = [
+    (dropped_out, 15),
+    (view_from_a_region, 8),
+    (first_frame, 3),
+    (frames, 1),
+    (one_written, 3),
+    (interleaved, 5),
+    (shuffled, 1),
+    (split_and_joined, 5),
+    (empty_part, 3),
+    (wrapped_and_cropped, 3),
     (view_under_no_grad, 5),
     (slice_of_zeros, 5),
     (slice_of_clone, 3),
@@ -104,9 +176,94 @@ FUNCTIONS_1D = [
 
 @pytest.mark.parametrize(("function", "size"), FUNCTIONS_1D)
 def test_rows_of_one_axis(function: Callable[[Of, Tensor], Tensor], size: int) -> None:
-    found = assert_rows(Of(function), torch.rand(1, 1, 12, dtype=torch.float64))
+    x = torch.rand(1, 1, 12, dtype=torch.float64)
+    found = assert_rows(Of(function), x)
     assert found.status == "exact"
     assert found.size == (size,)
+    assert_last_box(Of(function), x)
+
+
+def assert_last_box(model: nn.Module, x: Tensor) -> None:
+    """The region engine computes the end of the result alone."""
+    program = capture(model, x)
+    node, whole = program.output(), model(x)
+    box = (*((0, n) for n in whole.shape[:-1]), (whole.shape[-1] // 2, whole.shape[-1]))
+    part = run_box(program, {program.inputs[0]: x}, node.name, box)
+    torch.testing.assert_close(part, whole[..., box[-1][0] :], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("function", [computed_slope, computed_scale])
+def test_computed_settings_are_read(function: Callable[[Of, Tensor], Tensor]) -> None:
+    assert_rows(Of(function), torch.rand(1, 1, 12, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda m, x: m.c3(m.c3(torch.cat([x, x], 2))),
+        lambda m, x: m.c3(m.c5(torch.cat([x[:, :, :5], m.c3(x)[:, :, 5:]], 2))),
+        lambda m, x: m.c3(one_written(m, x)),
+        shifted_write,
+        interleaved,
+    ],
+)
+def test_path_counts_are_the_jacobian_of_a_net_of_ones(
+    function: Callable[[Of, Tensor], Tensor],
+) -> None:
+    model, x = Of(function), torch.rand(1, 1, 12, dtype=torch.float64)
+    for name, parameter in model.named_parameters():
+        nn.init.constant_(parameter, 0.0 if "bias" in name else 1.0)
+    jacobian = torch.autograd.functional.jacobian(model, x)[0, 0, :, 0, 0].round().long()
+    axis = atrous.receptive_field(model, x).axes[0]
+    for o, row in enumerate(jacobian):
+        positions, counts = axis.taps(o)
+        said = dict(zip(positions.tolist(), counts.tolist(), strict=True))
+        assert said == {i: int(c) for i, c in enumerate(row) if c}, f"output {o}"
+
+
+def test_tokens_and_shuffles_tell_their_stride() -> None:
+    patches = Of(lambda m, x: F.conv2d(x, torch.ones(1, 1, 4, 4).double(), stride=4).flatten(2))
+    x = torch.rand(1, 1, 8, 12, dtype=torch.float64)
+    rows, columns = assert_rows(patches, x).axes
+    assert (rows.size, rows.stride, columns.size) == (4, Fraction(4, 3), 4)
+    doubled_rate = Of(
+        lambda m, x: m.c3(x).view(1, 1, 2, 6).transpose(2, 3).reshape(1, 1, 12), axes=1
+    )
+    assert_rows(doubled_rate, torch.rand(1, 1, 12, dtype=torch.float64))
+
+
+def test_a_tensor_given_twice_is_two_inputs() -> None:
+    class Two(nn.Module):
+        def forward(self, a: Tensor, b: Tensor) -> Tensor:
+            return F.avg_pool1d(a, 5, 1, 2) + b
+
+    x = torch.rand(1, 1, 12)
+    assert atrous.receptive_field(Two(), (x, x), input="a").size == (5,)
+    assert atrous.receptive_field(Two(), (x, x), input="b").size == (1,)
+
+
+def test_a_factor_whose_period_is_longer_than_the_map() -> None:
+    for length in (7, 400):
+        net = nn.Sequential(
+            nn.Upsample(scale_factor=0.37, mode="linear"), nn.Conv1d(1, 1, 15, padding=7)
+        )
+        axis = atrous.receptive_field(net, (1, 1, length)).axes[0]
+        assert (axis.size, axis.stride) == (40, Fraction(100, 37))
+
+
+def test_operators_that_write_into_other_arguments_are_unknown() -> None:
+    @torch.library.custom_op("atroustest::write_second", mutates_args={"out"})
+    def write_second(x: Tensor, out: Tensor) -> None:
+        out.copy_(x)
+
+    def net(m: Of, x: Tensor) -> Tensor:
+        out = x * 1
+        write_second(m.c3(x), out)
+        return out
+
+    found = atrous.receptive_field(Of(net), torch.rand(1, 1, 12, dtype=torch.float64))
+    assert found.status == "unknown"
+    assert "no rule for atroustest.write_second" in found.axes[0].cause
 
 
 def nested_views(m: Of, x: Tensor) -> Tensor:
@@ -151,7 +308,12 @@ def test_rows_of_two_axes(
 
 
 @pytest.mark.parametrize(
-    ("function", "shape"), [(nested_views, (1, 1, 4, 6)), (cut_views, (1, 1, 3, 4))]
+    ("function", "shape"),
+    [
+        (nested_views, (1, 1, 4, 6)),
+        (cut_views, (1, 1, 3, 4)),
+        (lambda m, x: x.flatten(2).reshape(1, 1, 2, 6), (1, 1, 3, 4)),
+    ],
 )
 def test_views_that_do_not_nest_are_a_bound_that_holds(
     function: Callable[[Of, Tensor], Tensor], shape: tuple[int, ...]

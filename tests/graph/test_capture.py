@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import random
 from collections.abc import Callable
@@ -116,6 +117,51 @@ def test_the_model_is_untouched(kind: type[nn.Module], shape: tuple[int, ...]) -
     assert (x == kept).all()
 
 
+class Counting(nn.Module):
+    """Writes into its buffers, and into what a hook and a closure enclose."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(1, 1, 3, padding=1)
+        self.norm = nn.BatchNorm1d(1)
+        self.register_buffer("count", torch.zeros(()))
+        self.register_buffer("mean", torch.zeros(1))
+        self.free = nn.Parameter(torch.ones(1))
+        self.kept: list[Tensor] = []
+        kept = self.kept
+        self.conv.register_forward_hook(lambda m, a, y: kept.append(y))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.count += 1
+        self.mean.copy_(x.mean((0, 2)))
+        self.free.data = torch.ones(1) * 7
+        self.norm.train()
+        return self.conv(self.norm(x))
+
+
+def wrapped_in_place() -> nn.Module:
+    model = Counting()
+    original = model.forward
+    model.forward = lambda x: original(x) * 2  # type: ignore[method-assign]
+    return model.train()
+
+
+@pytest.mark.parametrize("make", [Counting, wrapped_in_place])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_what_forward_writes_stays_in_the_copy(
+    make: Callable[[], nn.Module], channels: int
+) -> None:
+    model = make()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    modes = [m.training for m in model.modules()]
+    with contextlib.suppress(CaptureError):
+        capture(model, (2, channels, 9))
+    after = model.state_dict()
+    assert all((before[k] == after[k]).all() and not after[k].is_meta for k in before)
+    assert [m.training for m in model.modules()] == modes
+    assert model.kept == []
+
+
 def test_the_untouched_test_would_notice() -> None:
     for spoil in (
         lambda m: m.eval(),
@@ -137,6 +183,28 @@ def test_parameters_are_shared_not_copied() -> None:
     weight = next(v for k, v in program.constants.items() if k.endswith("weight"))
     assert isinstance(weight, Tensor)
     assert weight.data_ptr() == model.weight.data_ptr()
+
+
+def test_modules_come_before_nodes_of_the_same_name() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.conv1d = nn.Conv1d(1, 1, 3), nn.Conv1d(1, 1, 7)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv1d(self.first(x))
+
+    assert capture(Named(), (1, 1, 20)).find("conv1d").shape == (1, 1, 12)
+
+
+def test_views_are_written_without_gradients() -> None:
+    class Chunks(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            a, b = x.clone().chunk(2, 2)
+            a.add_(b)
+            return a
+
+    assert capture(Chunks(), (1, 1, 8)).output().shape == (1, 1, 4)
 
 
 def test_shared_modules_count_once() -> None:

@@ -25,7 +25,10 @@ def split_trace(trace: Trace, factors: Factors, where: str) -> Trace:
             low = max(weight, digit.divisor)
             high = min(weight * length, digit.divisor * digit.length)
             if low < high:
-                if low % weight or low % digit.divisor or high % low:
+                tops = weight * length, digit.divisor * digit.length
+                if any(top % high for top in tops) or low % weight or low % digit.divisor:
+                    return None
+                if high % low:
                     return None
                 found.append(Digit(firsts[digit.axis] + k, low // weight, high // low))
         return found if prod(d.length for d in found) == digit.length else None

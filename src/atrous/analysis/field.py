@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from atrous.analysis.strands import Source, Trace
+from atrous.analysis.strands import Source, Trace, along_axis
 from atrous.analysis.tracing import trace
 from atrous.geometry import measures
 from atrous.geometry.lineage import SEVERITY, Lineage, Status
@@ -27,12 +27,14 @@ class AxisField:
 
     Attributes:
         axis: the input axis.
-        output_axis: the output axis that moves along it; None if no single one does.
+        output_axis: the output axis that moves along it; None if none does, or several together:
+            outputs are then numbered through these, the slowest first.
         size: from the first to the last position read; the largest over the outputs.
         sizes: the smallest and the largest size; they differ where phases or rates do.
         stride: input steps per output step; the largest where branches disagree.
         strides: the smallest and the largest stride.
-        start: the first position that the first output reads; negative in padding.
+        start: the first position that the first output reads, of those that read anything;
+            negative in padding.
         reach: positions read before and after the output's own, which is `output * stride`.
         interior: the outputs `[start, stop)` for which no border clips anything; (0, 0) if none.
         length: length of the input axis.
@@ -241,13 +243,13 @@ def field_of(node: Node, traced: Trace, source: Node, axes: tuple[int, ...]) -> 
         route = traced.united(key, node.place.module or node.name)
         if route is None:
             continue
-        places = {digit.axis for digit in route.digits}
-        place = places.pop() if len(places) == 1 else None
-        measured = measure(axis, place, route.lineage)
+        place, lineage = along_axis(route, node.shape)
+        measured = measure(axis, place, lineage)
         if measured.status == "global":
             local = traced.united(key, "", local=True)
             if local is not None and local.digits == route.digits:
-                measured = replace(measured, local=measure(axis, place, local.lineage))
+                lineage = along_axis(local, node.shape)[1]
+                measured = replace(measured, local=measure(axis, place, lineage))
         found.append(measured)
     return Field(node.place.module or node.name, source.name, tuple(found)) if found else None
 

@@ -14,9 +14,11 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
+from atrous.geometry.algebra import simplify
 from atrous.geometry.lineage import Edge, Lineage, Status
 from atrous.geometry.primitives import strided
 from atrous.geometry.relation import Flags, Relation
+from atrous.geometry.taps import Taps
 
 Source = tuple[str, int]
 """An input axis: name of the input and axis number."""
@@ -91,18 +93,6 @@ class Strand:
         lives = [route.lineage.live for route in self.routes.values()]
         return any(flags is not None and not flags.any() for flags in (*lives, *self.rows.values()))
 
-    def route(self, axis: int, along: int | None = None) -> Route:
-        """The route of an input axis; where no axis of the value lies on it, laid out `along` one
-        on which some positions read nothing."""
-        route = self.routes[axis]
-        flags = self.rows.get(-1 if along is None else along)
-        if route.digits or flags is None or along is None:
-            return route
-        nothing: dict[int, list[int]] = {int(o): [] for o in np.flatnonzero(~flags)}
-        relation = Relation.of(len(flags), 1, [[0]], step=0, exceptions=nothing)
-        digit = Digit(along, 1, len(flags))
-        return Route((digit,), Lineage(len(flags), [Edge(relation, route.lineage)]))
-
 
 Segment = tuple[Strand, ...]
 
@@ -126,14 +116,28 @@ class Trace:
         With `local` only the ways on which nothing is read whole.
         """
         name, axis = source
-        strands = [
-            strand
-            for segment in self.segments
-            for strand in segment
-            if strand.input == name
-            and not (local and strand.routes[axis].lineage.status in ("global", "unknown"))
-        ]
-        return unite_strands(strands, source, where)
+        found: dict[Strand, Mapping[int, Flags]] = {}
+        for number, segment in enumerate(self.segments):
+            for strand in segment:
+                route = strand.routes.get(axis) if strand.input == name else None
+                if route and not (local and route.lineage.status in ("global", "unknown")):
+                    flags = self.positions(number)
+                    known = found.get(strand)
+                    found[strand] = flags if known is None else _either(known, flags)
+        return _unite_strands(found, axis, where)
+
+    def positions(self, number: int) -> dict[int, Flags]:
+        """Per axis along which segments change, where one of them lies."""
+        found = {}
+        for axis, length in enumerate(self.labels.shape):
+            if length > 1:
+                others = tuple(a for a in range(self.labels.ndim) if a != axis)
+                found[axis] = np.asarray((self.labels == number).any(axis=others))
+        return found
+
+
+def _either(first: Mapping[int, Flags], second: Mapping[int, Flags]) -> dict[int, Flags]:
+    return {axis: first[axis] | second[axis] for axis in first}
 
 
 def gather(strands: Iterable[Strand], where: str) -> Segment:
@@ -178,8 +182,10 @@ def tidy(labels: Labels, segments: list[Segment]) -> Trace:
         renumber[old] = numbers[key]
     labels = renumber[labels]
     for axis in range(labels.ndim):
+        if labels.shape[axis] < 2:
+            continue
         first = labels.take([0], axis=axis)
-        if labels.shape[axis] > 1 and (labels == first).all():
+        if (labels == first).all():
             labels = first
     return Trace(labels, tuple(kept))
 
@@ -197,18 +203,73 @@ def loosened(route: Route, where: str) -> Route:
     return Route(route.digits, Lineage(length, [edge]))
 
 
-def unite_strands(strands: Iterable[Strand], source: Source, where: str) -> Route | None:
-    """Everything any of the strands reads of one input axis; None if none reads it."""
-    name, axis = source
-    chosen = [s for s in dict.fromkeys(strands) if s.input == name and axis in s.routes]
-    digits = max((strand.routes[axis].digits for strand in chosen), key=len, default=())
-    if digits:
-        along = digits[-1].axis
-    else:
-        rows = sorted({at for strand in chosen for at in strand.rows})
-        along = axis if axis in rows or not rows else rows[0]
-    routes = [strand.route(axis, along) for strand in chosen]
+def restricted(route: Route, flags: Mapping[int, Flags]) -> Route:
+    """The same route, read only at the positions marked along the one axis it lies on."""
+    if len(route.digits) != 1:
+        return route
+    (digit,) = route.digits
+    mine = flags.get(digit.axis)
+    if mine is None or mine.all() or (digit.divisor, digit.length) != (1, len(mine)):
+        return route
+    edge = Edge(Relation.identity(digit.length), route.lineage, positions=mine)
+    return Route(route.digits, Lineage(digit.length, [edge]))
+
+
+def _unite_strands(
+    strands: Mapping[Strand, Mapping[int, Flags]], axis: int, where: str
+) -> Route | None:
+    """Everything any of the strands reads of one input axis, each where its flags allow."""
+    digits = max((strand.routes[axis].digits for strand in strands), key=len, default=())
+    along = digits[-1].axis if digits else _telling_axis(strands, axis)
+    routes = []
+    for strand, flags in strands.items():
+        route = strand.routes[axis]
+        mine = [f for f in (flags.get(along), strand.rows.get(along)) if f is not None]
+        if route.digits or not mine or all(f.all() for f in mine):
+            routes.append(restricted(route, flags))
+            continue
+        taken = np.logical_and.reduce(mine)
+        if digits not in ((), (whole := (Digit(along, 1, len(taken)),))):
+            routes.append(loosened(route, where))
+            continue
+        relation = strided(len(taken), 1, step=0)
+        edge = Edge(relation, route.lineage, positions=taken)
+        routes.append(Route(whole, Lineage(len(taken), [edge])))
     return unite(list(dict.fromkeys(routes)), where)
+
+
+def along_axis(route: Route, shape: tuple[int, ...]) -> tuple[int | None, Lineage]:
+    """The axis of a value that a route lies on, with what its positions read.
+
+    Where the axis holds the input axis as one of its digits, or as several in another order, as
+    after a pixel shuffle or in a row of tokens, the lineage is told for the positions of the axis.
+    None and the route's own lineage if it lies on no axis or on several.
+    """
+    axes = {digit.axis for digit in route.digits}
+    if len(axes) != 1:
+        return None, route.lineage
+    axis = axes.pop()
+    length = shape[axis]
+    first = route.digits[0]
+    if len(route.digits) == 1 and (first.divisor, first.length) == (1, length):
+        return axis, route.lineage
+    if len(route.digits) == 1 and first.divisor * first.length == length:
+        relation = Relation.of(length, first.length, [[0]] * first.divisor)
+    else:
+        index = np.arange(length, dtype=np.int64)
+        position = np.zeros(length, dtype=np.int64)
+        for digit in route.digits:
+            position = position * digit.length + index // digit.divisor % digit.length
+        relation = simplify(Relation(length, route.lineage.length, 0, Taps.each(position)))
+    return axis, Lineage(length, [Edge(relation, route.lineage)])
+
+
+def _telling_axis(strands: Mapping[Strand, Mapping[int, Flags]], axis: int) -> int:
+    """The axis along which positions differ although no input axis lies on any; -1 if none."""
+    rows = sorted({at for strand in strands for at in strand.rows})
+    if rows:
+        return axis if axis in rows else rows[0]
+    return axis if any(axis in flags for flags in strands.values()) else -1
 
 
 def unite(routes: list[Route], where: str) -> Route | None:

@@ -22,6 +22,8 @@ from atrous.analysis.strands import (
     Trace,
     collapsed,
     gather,
+    loosened,
+    restricted,
     tidy,
 )
 from atrous.geometry.digits import lift
@@ -96,16 +98,42 @@ def _through(read: Read, node: Node, operand: Trace, where: str) -> _Part:
         operand = split_trace(operand, read.split, where)
     masks = _masks_through(read, node, _as_masks(operand.labels))
     memo: dict[tuple[int, Relation], Lineage] = {}
+    moving = {
+        link.axis
+        for link in (*read.links, *read.unlinked)
+        if link is not None and not link.relation.is_identity
+    }
 
-    def moved(strand: Strand) -> Strand:
-        routes = {a: _route(route, read, where, memo) for a, route in strand.routes.items()}
+    def moved(strand: Strand, flags: Mapping[int, Flags]) -> Strand:
+        routes = {}
+        for axis, route in strand.routes.items():
+            # Where segments change along the axis, each is read at its own positions only.
+            own = restricted(route, flags) if flags else route
+            routes[axis] = _route(own, read, where, memo)
+        lost = [a for a, r in routes.items() if _is_cut(strand.routes[a], r)]
+        for axis in routes if lost else ():
+            # Which positions live is no longer told by all axes together.
+            routes[axis] = loosened(routes[axis], where)
         return Strand(strand.input, routes, _rows_through(read, strand))
 
-    segments = tuple(tuple(moved(strand) for strand in segment) for segment in operand.segments)
+    parts = []
+    for number, segment in enumerate(operand.segments):
+        flags = {a: f for a, f in operand.positions(number).items() if a in moving}
+        parts.append(tuple(moved(strand, flags) for strand in segment))
+    segments = tuple(parts)
     if read.merge is not None:
         masks = merge_labels(masks, read.merge)
         segments = tuple(merge_segment(segment, read.merge, where) for segment in segments)
     return _Part(masks, segments)
+
+
+def _is_cut(before: Route, after: Route) -> bool:
+    """Whether a route of several digits lost one to an operator that does not know them."""
+    return (
+        before.lineage.live is not None
+        and before.lineage.status == "exact"
+        and after.lineage.status == "bound"
+    )
 
 
 def _unknown_part(node: Node, operand: Trace, where: str) -> _Part:
@@ -161,11 +189,11 @@ def _masks_through(
     for link in read.links:
         if link is None:
             continue
-        if masks.shape[link.axis] > 1:
+        if masks.shape[link.axis] != 1:
             masks = _pull(masks, link.axis, link.relation)
         order.append(link.axis)
     for link in read.unlinked:
-        if masks.shape[link.axis] > 1:
+        if masks.shape[link.axis] != 1:
             masks = _pull(masks, link.axis, link.relation)
         order.append(link.axis)
     linked = sum(link is not None for link in read.links)
@@ -194,7 +222,7 @@ def _pull(masks: npt.NDArray[np.object_], axis: int, relation: Relation) -> npt.
         out = np.bitwise_or.reduce(masks[read], axis=0, keepdims=True)
         return np.moveaxis(out, 0, axis)
     out = np.zeros((relation.outputs, *masks.shape[1:]), dtype=object)
-    if relation.are_runs:
+    if relation.are_runs and len(masks):
         # Neighbours that descend alike are read together.
         first, last = relation.runs(np.arange(relation.outputs, dtype=np.int64))
         flat = masks.reshape(len(masks), -1)

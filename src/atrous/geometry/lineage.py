@@ -54,7 +54,7 @@ class Lineage:
         edges: what it reads; empty for an input axis and for an axis that reads nothing.
         inputs: length of the input axis.
         status: "exact", "bound" (a superset), "global" (everything is read) or "unknown".
-        cause: what made the status so; empty when exact.
+        cause: what made the status so, the first on the way from the input; empty when exact.
 
     Example:
         >>> x = Lineage.input(16)
@@ -79,8 +79,8 @@ class Lineage:
         self.cause = ""
         for edge in self.edges:
             for status, cause in (
-                (edge.status, edge.cause),
                 (edge.source.status, edge.source.cause),
+                (edge.status, edge.cause),
             ):
                 if SEVERITY.index(status) > SEVERITY.index(self.status):
                     self.status, self.cause = status, cause

@@ -16,6 +16,9 @@ from atrous.geometry.relation import Flags, Relation
 from atrous.geometry.sizes import check_window, effective_kernel
 from atrous.geometry.taps import Ints, Taps, collect
 
+_LONGEST_PERIOD = 1024
+"""Phases kept of a factor that is no simple fraction where the axis is shorter than a period."""
+
 PadMode = Literal["constant", "reflect", "replicate", "circular"]
 
 
@@ -130,16 +133,19 @@ def padded(inputs: int, left: int, right: int, mode: PadMode = "constant") -> Re
     if mode == "constant" or inputs == 0:
         return base
     position = np.arange(outputs, dtype=np.int64) - left
-    outside = np.flatnonzero((position < 0) | (position >= inputs)).astype(np.int64)
+    kept = (position >= max(-left, 0)) & (position < inputs - max(-right, 0))
+    outside = np.flatnonzero(~kept).astype(np.int64)
     at = position[outside]
     if mode == "replicate":
         source = np.clip(at, 0, inputs - 1)
     elif mode == "circular":
-        source = at % inputs
+        # What a negative amount crops is gone before the rest is wrapped.
+        first = max(-left, 0)
+        source = (at - first) % (inputs - first - max(-right, 0)) + first
     else:
         source = np.where(at < 0, -at, 2 * (inputs - 1) - at)
     return Relation(
-        outputs, inputs, 1, base.taps, outside, _one_each(source) if len(source) else Taps.of([])
+        outputs, inputs, 1, base.taps, outside, Taps.each(source) if len(source) else Taps.of([])
     )
 
 
@@ -151,20 +157,26 @@ def adaptive(outputs: int, inputs: int) -> Relation:
     return Relation(outputs, inputs, step, Taps.of(rows))
 
 
-def gathered(outputs: int, inputs: int, source: Ints, rate: Fraction) -> Relation:
+def gathered(
+    outputs: int, inputs: int, source: Ints, rate: Fraction, *, shift: Fraction = Fraction(0)
+) -> Relation:
     """Output `o` reads input `source[o]`: nearest resizing and any constant index.
 
-    Periodic where `source` advances by `rate` (inputs per output); other rows are exceptions.
+    Periodic where `source` advances by `rate` (inputs per output); other rows are exceptions. Where
+    the axis is shorter than a period, `floor((o + shift) * rate)` goes on behind it.
     """
     period, step = rate.denominator, rate.numerator
-    if period > outputs:
-        period, step = max(outputs, 1), round(rate * outputs)
     pattern = source[:period]
+    if period > outputs:
+        if period > _LONGEST_PERIOD:
+            period, step = max(outputs, 1), round(rate * outputs)
+        more = [floor((o + shift) * rate) for o in range(outputs, period)]
+        pattern = np.concatenate([pattern, np.array(more, dtype=np.int64)])
     o = np.arange(outputs, dtype=np.int64)
     follows = source == pattern[o % period] + o // period * step
     odd = np.flatnonzero(~follows).astype(np.int64)
     return Relation(
-        outputs, inputs, step, _one_each(pattern), odd, _one_each(source[odd]), (rate, rate)
+        outputs, inputs, step, Taps.each(pattern), odd, Taps.each(source[odd]), (rate, rate)
     )
 
 
@@ -182,7 +194,8 @@ def linear(outputs: int, inputs: int, scale: Fraction, *, align_corners: bool) -
     or behind the last input are clamped.
     """
     period, step = scale.denominator, scale.numerator
-    if period > outputs:
+    if period > max(outputs, _LONGEST_PERIOD):
+        # A factor that is no simple fraction: one row per output.
         period, step = max(outputs, 1), round(scale * outputs)
     rows: list[list[int]] = []
     for o in range(period):
@@ -219,11 +232,3 @@ def _clamped(outputs: int, inputs: int, scale: Fraction, align_corners: bool) ->
                 break
             found.append(o)
     return sorted(set(found))
-
-
-def _one_each(source: Ints) -> Taps:
-    """One row per entry, holding just that entry."""
-    size = len(source)
-    return Taps(
-        np.arange(size + 1, dtype=np.int64), source.astype(np.int64), np.ones(size, np.int64)
-    )

@@ -66,6 +66,14 @@ class Taps:
         )
         return cls(np.array([0, len(array)], dtype=np.int64), array, np.ones(len(array), np.int64))
 
+    @classmethod
+    def each(cls, offsets: Ints) -> Taps:
+        """One row per entry, holding just that entry."""
+        size = len(offsets)
+        return cls(
+            np.arange(size + 1, dtype=np.int64), offsets.astype(np.int64), np.ones(size, np.int64)
+        )
+
     def __len__(self) -> int:
         return len(self.starts) - 1
 

@@ -33,7 +33,36 @@ def build_program(exported: ExportedProgram) -> Program:
     try:
         return _Builder(exported).build()
     except WrittenViewError:
-        return _Builder(exported.run_decompositions({})).build()
+        _drop_copies_that_are_none(exported.graph_module)
+        try:
+            functional = exported.run_decompositions({})
+        except Exception as error:
+            raise CaptureError(
+                "model must write into tensors in a way that torch.export can make functional, got "
+                f"{type(error).__name__}: {str(error).strip().splitlines()[0]}. Replace in-place "
+                "writes into views by torch.where, cat or index_copy."
+            ) from error
+        return _Builder(functional).build()
+
+
+def _drop_copies_that_are_none(module: fx.GraphModule) -> None:
+    """Replace operators that hand on their input, as dropout in inference, by that input: making
+    the graph functional takes their results for new memory."""
+    for inner in module.modules():
+        if not isinstance(inner, fx.GraphModule):
+            continue
+        for node in inner.graph.nodes:
+            name = getattr(getattr(node.target, "_schema", None), "name", "").replace("::", ".")
+            if name not in _RETURNS_ITS_INPUT:
+                continue
+            source = node.args[0]
+            before, after = (n.meta.get("val") for n in (source, node))
+            same = isinstance(after, Tensor) and (before.shape, before.dtype) == (
+                after.shape,
+                after.dtype,
+            )
+            if same and (name == "aten.type_as" or node.args[2:3] == (False,)):
+                node.replace_all_uses_with(source)
 
 
 def _living(nodes: Mapping[str, Node], wanted: list[str]) -> dict[str, Node]:
@@ -128,7 +157,7 @@ class _Builder:
             if node.target is operator.getitem:
                 environment[node] = args[0][args[1]]
             elif isinstance(node.target, torch._ops.HigherOrderOperator):
-                environment[node] = self._inline(node, args, prefix)
+                environment[node] = self._inline(node, args, kwargs, prefix)
             else:
                 result = self._call(node, args, kwargs, prefix)
                 environment[node] = result
@@ -146,8 +175,12 @@ class _Builder:
         value = partial(constant_value, self.constants, name, repeatable=True)
         return Operand(name, shape, dtype, True, value)
 
-    def _inline(self, node: fx.Node, args: tuple[Any, ...], prefix: str) -> Any:
+    def _inline(
+        self, node: fx.Node, args: tuple[Any, ...], kwargs: Mapping[str, Any], prefix: str
+    ) -> Any:
         """A region under autocast or another gradient mode: its operators, one by one."""
+        if str(node.target).startswith("auto_functionalized"):
+            return self._mutated(node, args, kwargs, prefix)
         at = next((i for i, a in enumerate(args) if isinstance(a, fx.GraphModule)), None)
         if at is None or not str(node.target).startswith("wrap_with_"):
             raise CaptureError(
@@ -158,6 +191,20 @@ class _Builder:
         places = [n for n in inner.graph.nodes if n.op == "placeholder"]
         environment = dict(zip(places, args[at + 1 :], strict=True))
         return self._walk(inner, environment, f"{prefix}{node.name}.")
+
+    def _mutated(
+        self, node: fx.Node, args: tuple[Any, ...], kwargs: Mapping[str, Any], prefix: str
+    ) -> list[Any]:
+        """Results of a custom operator that writes into its arguments: its own, then the written
+        ones; without a rule nothing is known of any."""
+        leaves = [v for v in pytree.tree_leaves((args, kwargs)) if isinstance(v, Operand)]
+        operands = {f"tensor{k}": operand for k, operand in enumerate(leaves)}
+        return [
+            self._value(node, f"{prefix}{node.name}.{k}", args[0], operands, value, k)
+            if isinstance(value, Tensor)
+            else value
+            for k, value in enumerate(node.meta["val"])
+        ]
 
     def _call(
         self, node: fx.Node, args: tuple[Any, ...], kwargs: Mapping[str, Any], prefix: str
@@ -215,37 +262,53 @@ def _at(node: fx.Node) -> str:
     return f" at {place.source} ({place.code})" if place.source else ""
 
 
+_RETURNS_ITS_INPUT = {
+    f"aten.{name}"
+    for name in (
+        *("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "type_as"),
+        *("_unsafe_view", "atleast_1d", "atleast_2d", "atleast_3d", "meshgrid"),
+        *("broadcast_tensors", "lift_fresh_copy", "pad", "matrix_H"),
+    )
+}
+"""Operators that may hand on their input's memory although their schema does not tell."""
+
+
 class _Aliases:
     """Which values share memory, to follow writes."""
 
     def __init__(self, graph: fx.Graph, inlined: bool) -> None:
-        self._root: dict[fx.Node, fx.Node] = {}
-        self._family: dict[fx.Node, list[fx.Node]] = {}
+        self._family: dict[fx.Node, set[fx.Node]] = {}
         self._inlined = inlined
         self._order = {node: index for index, node in enumerate(graph.nodes)}
         for node in graph.nodes:
-            source = _aliased_argument(node)
-            root = self._root.get(source, source) if source is not None else node
-            self._root[node] = root
-            self._family.setdefault(root, []).append(node)
+            family = {node}.union(*(self._family[source] for source in _aliased_arguments(node)))
+            for member in family:
+                self._family[member] = family
 
     def written(self, node: fx.Node) -> fx.Node | None:
         """The value that an in-place node overwrites; None for other nodes.
 
         Raises:
-            WrittenViewError: if another view of the same memory is used afterwards.
+            WrittenViewError: if another view of the same memory is used afterwards, or something
+                else than the first argument is written.
         """
         target = node.target
         if not isinstance(target, torch._ops.OpOverload) or not target._schema.is_mutable:
             return None
+        writes = [a.alias_info is not None and a.alias_info.is_write
+                  for a in target._schema.arguments]  # fmt: skip
         first = node.args[0] if node.args else None
-        if not isinstance(first, fx.Node):
+        if (
+            not isinstance(first, fx.Node)
+            or _functional(target) is target
+            or writes != [True, *[False] * (len(writes) - 1)]
+        ):
             raise WrittenViewError
-        if self._inlined and self._root[first].op == "placeholder":
+        if self._inlined and any(n.op == "placeholder" for n in self._family[first]):
             # What lies outside may be a view of it.
             raise WrittenViewError
         now = self._order[node]
-        for other in self._family[self._root[first]]:
+        for other in self._family[first]:
             if other is first or self._order[other] >= now:
                 continue
             if any(self._order[user] > now for user in other.users if user in self._order):
@@ -253,19 +316,20 @@ class _Aliases:
         return first
 
 
-def _aliased_argument(node: fx.Node) -> fx.Node | None:
-    """The argument whose memory a node's result shares."""
-    if node.target is operator.getitem and isinstance(node.args[0], fx.Node):
-        return node.args[0]
-    if not isinstance(node.target, torch._ops.OpOverload):
-        return None
-    schema = node.target._schema
+def _aliased_arguments(node: fx.Node) -> list[fx.Node]:
+    """The arguments whose memory a node's result may share."""
+    target = node.target
+    if target is operator.getitem or isinstance(target, torch._ops.HigherOrderOperator):
+        return [n for n in node.all_input_nodes if n.op != "get_attr"]
+    if not isinstance(target, torch._ops.OpOverload):
+        return []
+    schema = target._schema
+    if schema.name.replace("::", ".") in _RETURNS_ITS_INPUT:
+        return list(node.all_input_nodes)
     if not any(r.alias_info is not None for r in schema.returns):
-        return None
-    for argument, value in zip(schema.arguments, node.args, strict=False):
-        if argument.alias_info is not None and isinstance(value, fx.Node):
-            return value
-    return None
+        return []
+    arguments = zip(schema.arguments, node.args, strict=False)
+    return [v for a, v in arguments if a.alias_info is not None and isinstance(v, fx.Node)][:1]
 
 
 def _functional(target: Any) -> Any:

@@ -50,10 +50,11 @@ def capture(model: nn.Module | ExportedProgram, x: Inputs) -> Program:
     kwargs = dict(sorted(kwargs.items(), key=lambda i: order.index(i[0]) if i[0] in order else -1))
     with quiet(), _same_random_state():
         try:
-            exported = torch.export.export(shell, args, kwargs, strict=False)
+            with torch.no_grad():
+                exported = torch.export.export(shell, args, kwargs, strict=False)
         except Exception as error:
             raise explain(error, model, args, kwargs) from error
-    return build_program(exported)
+        return build_program(exported)
 
 
 def _of_exported(exported: ExportedProgram, x: Inputs) -> Program:
@@ -119,6 +120,15 @@ def arguments(
     for path, leaf in pytree.tree_flatten_with_path((args, kwargs))[0]:
         if isinstance(leaf, Tensor):
             _check_input(leaf, pytree.keystr(path[1:]))
+    seen: set[int] = set()
+
+    def own(leaf: Any) -> Any:
+        # One tensor given twice stands for two inputs.
+        again = isinstance(leaf, Tensor) and id(leaf) in seen
+        seen.add(id(leaf))
+        return torch.empty_like(leaf) if again else leaf
+
+    args, kwargs = pytree.tree_map(own, (args, kwargs))
     return args, kwargs
 
 

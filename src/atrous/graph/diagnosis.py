@@ -117,7 +117,8 @@ def _run_on_fakes(
     model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> tuple[Exception | None, str]:
     """Run a copy on tensors without data: the exception if any, and the module it came from."""
-    shell = shell_copy(model)
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    shell = shell_copy(model, mode.from_tensor)
     names = {id(module): name for name, module in shell.named_modules()}
     active: list[str] = []
 
@@ -130,7 +131,6 @@ def _run_on_fakes(
     for module in shell.modules():
         module.register_forward_pre_hook(enter, prepend=True)
         module.register_forward_hook(leave)
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
     try:
         with mode, torch.no_grad():
             shell(*_fake(args, mode), **_fake(dict(kwargs), mode))

@@ -127,13 +127,14 @@ class Program:
         return last
 
     def find(self, name: str) -> Node:
-        """A node by its own name, or the last node of a module by the module's path.
+        """The last node of a module by the module's path, or a node by its own name.
 
         Raises:
             KeyError: if there is none; the message names the nearest.
         """
-        found = name if name in self.nodes else self._by_module.get(name)
-        if found is None:
+        known = name in self._by_module and name != ""
+        found = self._by_module[name] if known else name
+        if found not in self.nodes:
             raise KeyError(
                 f"node must be a module path or a node of the model, got {name!r}."
                 f"{nearest(name, [*self._by_module, *self.nodes])}"

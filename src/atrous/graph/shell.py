@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import CellType, FunctionType
 from typing import Any
 
 import torch
@@ -20,8 +21,16 @@ class CaptureError(RuntimeError):
     fitting_shape: tuple[int, ...] | None = None
 
 
-def shell_copy(model: nn.Module) -> nn.Module:
+def shell_copy(
+    model: nn.Module, stand_in: Callable[[Tensor], Tensor] = lambda tensor: tensor
+) -> nn.Module:
     """A copy in inference mode that shares parameters and buffers and nothing else.
+
+    Functions kept as attributes or hooks are copied with what they enclose.
+
+    Args:
+        model: what to copy.
+        stand_in: what the copy holds for each parameter and buffer; by default the same tensor.
 
     Raises:
         CaptureError: if the model holds something that cannot be copied.
@@ -34,12 +43,13 @@ def shell_copy(model: nn.Module) -> nn.Module:
             "Pass the module it was made from."
         )
     shared: dict[int, Any] = {
-        id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())
+        id(tensor): stand_in(tensor) for tensor in (*model.parameters(), *model.buffers())
     }
     for tensor in _computed(model):
         # Computed tensors kept as attributes cannot be copied with their history.
         shared.setdefault(id(tensor), tensor.detach())
     try:
+        _copy_closures(model, shared)
         shell = copy.deepcopy(model, shared)
     except Exception as error:
         raise CaptureError(
@@ -61,3 +71,38 @@ def _computed(model: nn.Module) -> Iterator[Tensor]:
         elif isinstance(value, dict | list | tuple) and id(value) not in seen:
             seen.add(id(value))
             pending.extend(value.values() if isinstance(value, dict) else value)
+
+
+def _closures(model: nn.Module) -> Iterator[FunctionType]:
+    """Functions that enclose values, among the modules' attributes and hooks."""
+    for module in model.modules():
+        for value in vars(module).values():
+            values = value.values() if isinstance(value, dict) else [value]
+            for item in values:
+                if isinstance(item, FunctionType) and item.__closure__:
+                    yield item
+
+
+def _copy_closures(model: nn.Module, memo: dict[int, Any]) -> None:
+    """Enter into `memo` a copy of each function that encloses values, with copies of these."""
+    functions = list(_closures(model))
+    for function in functions:
+        own = FunctionType(
+            function.__code__,
+            function.__globals__,
+            function.__name__,
+            function.__defaults__,
+            tuple(CellType() for _ in function.__closure__ or ()),
+        )
+        own.__kwdefaults__ = function.__kwdefaults__
+        own.__dict__.update(function.__dict__)
+        memo[id(function)] = own
+    # What they enclose may be the model itself, which holds the functions again.
+    for function in functions:
+        cells = memo[id(function)].__closure__
+        for cell, theirs in zip(cells, function.__closure__ or (), strict=True):
+            try:
+                cell.cell_contents = copy.deepcopy(theirs.cell_contents, memo)
+            except Exception:
+                # What cannot be copied is shared.
+                cell.cell_contents = theirs.cell_contents

@@ -88,8 +88,12 @@ def _run(program: Program, node: Node, box: Box, regions: Mapping[str, Region]) 
         )
 
     def region(operand: Operand) -> Region:
-        known = regions.get(operand.name)
-        return known if known is not None else Region.whole(program.constant(operand.name))
+        if operand.name in regions:
+            return regions[operand.name]
+        if operand.is_constant:
+            return Region.whole(program.constant(operand.name))
+        # Data that lends no more than its shape and type.
+        return Region.whole(torch.zeros((), dtype=operand.dtype).expand(operand.shape))
 
     return description.run(cropped_arguments(call, description, box, region), box)
 

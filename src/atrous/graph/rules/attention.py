@@ -168,7 +168,9 @@ def _keys(rows: Flags, axis: int) -> Link:
 
 def _run(call: Call) -> Run:
     def run(args: Arguments, box: Box) -> Tensor:
-        query, key, value = (args[name] for name in ("query", "key", "value"))
+        query: Region = args["query"]
+        key: Region = args["key"]
+        value: Region = args["value"]
         columns = value.box[-2]
         if columns[0] >= columns[1]:
             return query.tensor.new_zeros(box_shape(box))
@@ -191,8 +193,8 @@ def _run(call: Call) -> Run:
             crops.append(part)
         mask = _mask_part(call, args.get("attn_mask"), box, columns)
         q, k, v = crops
-        out: Tensor = F.scaled_dot_product_attention(q, k, v, mask, scale=call.args["scale"])
-        return out
+        scale: float | None = call.args["scale"]
+        return F.scaled_dot_product_attention(q, k, v, mask, scale=scale)
 
     return run
 

@@ -74,7 +74,10 @@ def _examples(draw: Draw, op: str) -> Example:
         overload = "Tensor" if name == "lerp" else "default"
         return Example(overload, (full, small, third), data=(0, 1, 2))
     if name == "prelu":
-        return Example("default", (full, draw.tensor(shape[1])), data=(0,))
+        if draw.random() < 0.3:
+            return Example("default", (full[0, 0] - 1, draw.tensor(1)), data=(0, 1))
+        weight = draw.some([draw.tensor(shape[1]), draw.tensor(1), draw.tensor()])
+        return Example("default", (full - 1, weight), data=(0, 1))
     if name == "pow":
         return Example("Tensor_Tensor", (full, small), data=(0, 1))
     overload = "Tensor" if "Tensor" in overloads else "default"
@@ -101,11 +104,11 @@ def pointwise(call: Call) -> Description:
 def _prelu(call: Call) -> Description:
     """The weight lies along axis 1, or is one number."""
     x, weight = call.operand("self"), call.operand("weight")
-    reads = [Read(x, identity_links(x, call.shape))]
+    links: list[Link | None] = [None] * len(call.shape)
     if weight.shape and len(call.shape) > 1:
-        along = Link(0, broadcast(call.shape[1], weight.shape[0]))
-        reads.append(Read(weight, (None, along, *(None,) * (len(call.shape) - 2))))
-    return Pointwise(tuple(reads), replay(call))
+        links[1] = Link(0, broadcast(call.shape[1], weight.shape[0]))
+    reads = Read(x, identity_links(x, call.shape)), Read(weight, tuple(links))
+    return Pointwise(reads, replay(call))
 
 
 @rule(

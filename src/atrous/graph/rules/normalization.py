@@ -197,9 +197,9 @@ def _normalised(
 
 
 def _scales(call: Call, axes: tuple[int, ...]) -> tuple[Read, ...]:
-    """How weight and bias are read where they depend on the input: along `axes`."""
+    """How computed weights, biases and statistics are read: along `axes`."""
     found = []
-    for name in ("weight", "bias"):
+    for name in ("weight", "bias", "running_mean", "running_var"):
         operand = call.args.get(name)
         if isinstance(operand, Operand) and not operand.is_constant:
             places = {axis: Link(k, r.relation) for k, axis in enumerate(axes)

@@ -12,8 +12,7 @@ def _examples(draw: Draw, op: str) -> Example:
     axes = draw.randint(1, 3)
     x = draw.tensor(1, 2, *draw.lengths(axes, 3, 6))
     mode = draw.some(["constant", "reflect", "replicate", "circular"])
-    low = -1 if mode == "constant" else 0
-    amounts = draw.lengths(2 * axes, low, 2 if mode != "constant" else 7)
+    amounts = draw.lengths(2 * axes, -1, 2 if mode != "constant" else 7)
     if op.endswith("constant_pad_nd"):
         return Example("default", (x, amounts, 0.25))
     return Example("default", (x, amounts, mode, 0.25 if mode == "constant" else None))

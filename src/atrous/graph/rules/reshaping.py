@@ -41,6 +41,8 @@ def _permute_examples(draw: Draw, op: str) -> Example:
     if op.endswith(".t"):
         return Example("default", (x[0],))
     if op.endswith("movedim"):
+        if draw.random() < 0.5:
+            return Example("int", (x, draw.some([0, 1, -1]), draw.some([2, -2])))
         return Example("intlist", (x, [0, 2], draw.some([[1, 0], [2, 1], [-1, 0]])))
     overload = "default" if op.endswith("swapaxes") else "int"
     return Example(overload, (x, draw.some([0, 1, -1]), draw.some([2, -2])))
@@ -115,10 +117,15 @@ def permute(call: Call) -> Description:
     return _axes(call, order)
 
 
-def _moved(axes: int, source: Sequence[int], destination: Sequence[int]) -> list[int]:
-    places = {d % axes: s % axes for s, d in zip(source, destination, strict=True)}
+def _moved(axes: int, source: int | Sequence[int], destination: int | Sequence[int]) -> list[int]:
+    pairs = zip(_list(source), _list(destination), strict=True)
+    places = {d % axes: s % axes for s, d in pairs}
     others = iter(axis for axis in range(axes) if axis not in places.values())
     return [places[axis] if axis in places else next(others) for axis in range(axes)]
+
+
+def _list(value: int | Sequence[int]) -> Sequence[int]:
+    return [value] if isinstance(value, int) else value
 
 
 @rule("aten.squeeze", "aten.unsqueeze", examples=_squeeze_examples)

@@ -65,8 +65,7 @@ def _factor(call: Call, axes: int, axis: int) -> float | None:
 
 def _scale(outputs: int, inputs: int, factor: float | None) -> Fraction:
     """Input positions per output position, when corners are not aligned."""
-    if factor is None or outputs == inputs:
-        # Equal sizes are a plain copy, whatever the factor.
+    if factor is None:
         return Fraction(inputs, outputs)
     exact = Fraction(factor)
     simple = exact.limit_denominator(1000)
@@ -105,7 +104,8 @@ def _nearest_relation(
     operator = getattr(torch.ops.aten, op.removeprefix("aten.")).default
     positions = torch.arange(inputs, dtype=dtype).reshape(1, 1, *shape)
     source = operator(positions, size, *scales).reshape(-1).round().long().numpy()
-    return gathered(outputs, inputs, source, _scale(outputs, inputs, factor))
+    shift = Fraction(1, 2) if "exact" in op else Fraction(0)
+    return gathered(outputs, inputs, source, _scale(outputs, inputs, factor), shift=shift)
 
 
 @rule(*_LINEAR, examples=_examples)
@@ -122,7 +122,9 @@ def linear_resize(call: Call) -> Description:
         if align_corners:
             scale = Fraction(inputs - 1, outputs - 1) if outputs > 1 else Fraction(0)
         else:
-            scale = _scale(outputs, inputs, _factor(call, axes, k))
+            # Linear resizing to the same size is a plain copy, whatever the factor.
+            factor = None if outputs == inputs else _factor(call, axes, k)
+            scale = _scale(outputs, inputs, factor)
         scales.append(scale)
         links.append(Link(first + k, _linear_relation(outputs, inputs, scale, align_corners)))
     name = "input" if "input" in call.args else "self"

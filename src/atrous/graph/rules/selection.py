@@ -7,7 +7,7 @@ from math import ceil
 from atrous.geometry.primitives import strided
 from atrous.graph.example import Draw, Example
 from atrous.graph.movement import mover
-from atrous.graph.rule import Call, Description, Link, Movement, Read, identity_links, rule
+from atrous.graph.rule import Call, Description, Link, Movement, Operand, Read, identity_links, rule
 
 
 def _slice_examples(draw: Draw, op: str) -> Example:
@@ -77,8 +77,12 @@ def slice_(call: Call) -> Description:
 @rule("aten.narrow", examples=_narrow_examples)
 def narrow(call: Call) -> Description:
     """`length` positions from `start`."""
-    dim = _dim(call)
-    return _cut(call, dim, _start(call, call.args["start"], call.operand("self").shape[dim]))
+    dim, start = _dim(call), call.args["start"]
+    if isinstance(start, Operand):
+        if not start.is_constant:
+            raise NotImplementedError("a start that depends on the input")
+        start = int(start.known())
+    return _cut(call, dim, _start(call, start, call.operand("self").shape[dim]))
 
 
 @rule(
