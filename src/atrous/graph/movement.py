@@ -86,3 +86,17 @@ def reshaped(region: Region, box: Box, result_shape: Sequence[int]) -> Tensor:
         flat = flat // length
         weight *= hi - lo
     return region.tensor.reshape(-1)[local]
+
+
+def picked(region: Region, index: Tensor) -> Tensor:
+    """The elements of a value at flat indices, from a region that holds them; -1 gives 0."""
+    local = torch.zeros_like(index)
+    weight, flat = 1, index.clamp(min=0)
+    for length, (lo, hi) in reversed(list(zip(region.shape, region.box, strict=True))):
+        local += (flat % length - lo).clamp(0, max(hi - lo - 1, 0)) * weight
+        flat = flat // length
+        weight *= hi - lo
+    values = region.tensor.reshape(-1)
+    if not len(values):
+        return region.tensor.new_zeros(index.shape)
+    return torch.where(index < 0, torch.zeros((), dtype=values.dtype), values[local])
