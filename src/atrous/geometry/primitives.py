@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -180,11 +180,23 @@ def gathered(
     )
 
 
-def linear_source(scale: Fraction, align_corners: bool, output: int) -> Fraction:
-    """Where linear resizing samples for `output`, in input positions, before clamping."""
+def sample_position(scale: Fraction, align_corners: bool, output: int) -> Fraction:
+    """Where resizing samples for `output`, in input positions, before clamping."""
     if align_corners:
         return scale * output
     return scale * (output + Fraction(1, 2)) - Fraction(1, 2)
+
+
+def linear_taps(position: Fraction) -> list[int]:
+    """The inputs that linear interpolation mixes; one where the position is an input."""
+    base = floor(position)
+    return [base] if position == base else [base, base + 1]
+
+
+def cubic_taps(position: Fraction) -> list[int]:
+    """The inputs that cubic interpolation mixes; one where the position is an input."""
+    base = floor(position)
+    return [base] if position == base else [base - 1, base, base + 1, base + 2]
 
 
 def linear(outputs: int, inputs: int, scale: Fraction, *, align_corners: bool) -> Relation:
@@ -193,42 +205,74 @@ def linear(outputs: int, inputs: int, scale: Fraction, *, align_corners: bool) -
     A sample that lands on an input has one tap there, another has two; positions before the first
     or behind the last input are clamped.
     """
+
+    def taps(o: int) -> list[int]:
+        return linear_taps(sample_position(scale, align_corners, o))
+
+    def clamped(o: int) -> list[int] | None:
+        position = sample_position(scale, align_corners, o)
+        inside = min(max(position, Fraction(0)), Fraction(inputs - 1))
+        return None if inside == position else linear_taps(inside)
+
+    return _resampled(outputs, inputs, scale, taps, clamped)
+
+
+def cubic(outputs: int, inputs: int, scale: Fraction, *, align_corners: bool) -> Relation:
+    """Cubic resizing: four taps, those outside the input taken at its ends."""
+
+    def taps(o: int) -> list[int]:
+        return cubic_taps(sample_position(scale, align_corners, o))
+
+    def clamped(o: int) -> list[int] | None:
+        mine = taps(o)
+        inside = sorted({min(max(i, 0), inputs - 1) for i in mine})
+        return None if inside == mine else inside
+
+    return _resampled(outputs, inputs, scale, taps, clamped)
+
+
+def antialiased_taps(scale: Fraction, radius: int, output: int) -> list[int]:
+    """The inputs under the triangle (radius 1) or cubic (2) that antialiased resizing lays around
+    `output`, widened where the scale exceeds 1; a zero of the curve is no tap."""
+    centre, widening = scale * (output + Fraction(1, 2)), max(scale, Fraction(1))
+    first, last = floor(centre - radius * widening) - 1, floor(centre + radius * widening) + 1
+    at = {i: abs(i + Fraction(1, 2) - centre) / widening for i in range(first, last + 1)}
+    return [i for i, x in at.items() if x < radius and x != 1]
+
+
+def antialiased(outputs: int, inputs: int, scale: Fraction, *, radius: int) -> Relation:
+    """Antialiased resizing: what lies outside the input is left out."""
+    return _resampled(
+        outputs, inputs, scale, lambda o: antialiased_taps(scale, radius, o), lambda o: None
+    )
+
+
+def _resampled(
+    outputs: int,
+    inputs: int,
+    scale: Fraction,
+    taps: Callable[[int], list[int]],
+    clamped: Callable[[int], list[int] | None],
+) -> Relation:
+    """Rows with the period of the scale, but for outputs near the ends that are `clamped`."""
     period, step = scale.denominator, scale.numerator
     if period > max(outputs, _LONGEST_PERIOD):
         # A factor that is no simple fraction: one row per output.
         period, step = max(outputs, 1), round(scale * outputs)
-    rows: list[list[int]] = []
-    for o in range(period):
-        source = linear_source(scale, align_corners, o)
-        base = floor(source)
-        rows.append([base] if source == base else [base, base + 1])
-    odd: dict[int, Sequence[int]] = {}
-    for o in _clamped(outputs, inputs, scale, align_corners):
-        source = min(max(linear_source(scale, align_corners, o), Fraction(0)), Fraction(inputs - 1))
-        base = floor(source)
-        odd[o] = [base] if source == base else [base, base + 1]
+    odd: dict[int, list[int]] = {}
+    for ends in (range(outputs), range(outputs - 1, -1, -1)):
+        for o in ends:
+            row = clamped(o)
+            if row is None:
+                break
+            odd[o] = row
     exceptional = np.array(sorted(odd), dtype=np.int64)
     return Relation(
         outputs,
         inputs,
         step,
-        Taps.of(rows),
+        Taps.of([taps(o) for o in range(period)]),
         exceptional,
         Taps.of([odd[int(o)] for o in exceptional]),
         (scale, scale),
     )
-
-
-def _clamped(outputs: int, inputs: int, scale: Fraction, align_corners: bool) -> list[int]:
-    """Outputs whose sample lies outside the input's first and last position."""
-
-    def outside(o: int) -> bool:
-        return not 0 <= linear_source(scale, align_corners, o) <= inputs - 1
-
-    found = []
-    for ends in (range(outputs), range(outputs - 1, -1, -1)):
-        for o in ends:
-            if not outside(o):
-                break
-            found.append(o)
-    return sorted(set(found))

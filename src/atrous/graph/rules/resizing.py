@@ -1,19 +1,26 @@
-"""Resizing by nearest position and by linear interpolation, to a size or by a factor."""
+"""Resizing by nearest position, linear, cubic and antialiased, to a size or by a factor."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from math import floor
-from typing import Any
+from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from atrous.geometry.primitives import gathered, linear, linear_source
+from atrous.geometry.primitives import (
+    antialiased,
+    antialiased_taps,
+    cubic,
+    cubic_taps,
+    gathered,
+    linear,
+    linear_taps,
+    sample_position,
+)
 from atrous.geometry.relation import Relation
-from atrous.geometry.taps import Ints
 from atrous.graph.example import Draw, Example
 from atrous.graph.movement import mover
 from atrous.graph.region import Box, Region
@@ -39,18 +46,23 @@ _LINEAR = {
     "aten.upsample_bilinear2d": 2,
     "aten.upsample_trilinear3d": 3,
 }
+_CUBIC = {"aten.upsample_bicubic2d": 2}
+_ANTIALIASED = {"aten._upsample_bilinear2d_aa": 2, "aten._upsample_bicubic2d_aa": 2}
+_SMOOTH = {**_LINEAR, **_CUBIC, **_ANTIALIASED}
 
 
 def _examples(draw: Draw, op: str) -> Example:
-    axes = int(op[-2])
-    x = draw.tensor(1, 2, *draw.lengths(axes, 1, 8 if axes < 3 else 4))
+    axes = {**_NEAREST, **_SMOOTH}[op]
+    # PyTorch 2.13 repeats the first row of antialiased maps of width 1.
+    low = 2 if op in _ANTIALIASED else 1
+    x = draw.tensor(1, 2, *draw.lengths(axes, low, 8 if axes < 3 else 4))
     high = 13 if axes < 3 else 5
-    flags = (draw.some([False, True]),) if op in _LINEAR else ()
+    flags = (draw.some([False, True]),) if op in _SMOOTH else ()
     if draw.random() < 0.4:
         factors = tuple(draw.some([2.0, 0.5, 1.5, 1.7, 3.0]) for _ in range(axes))
-        if all(int(n * f) >= 1 for n, f in zip(x.shape[2:], factors, strict=True)):
+        if all(int(n * f) >= low for n, f in zip(x.shape[2:], factors, strict=True)):
             return Example("vec", (x, None, *flags, factors))
-    return Example("vec", (x, draw.lengths(axes, 1, high), *flags, None))
+    return Example("vec", (x, draw.lengths(axes, low, high), *flags, None))
 
 
 def _factor(call: Call, axes: int, axis: int) -> float | None:
@@ -75,7 +87,8 @@ def _scale(outputs: int, inputs: int, factor: float | None) -> Fraction:
 @rule(*_NEAREST, examples=_examples)
 def nearest(call: Call) -> Description:
     """Output o is input `floor(o * scale)`, as PyTorch rounds it (`exact`: `o + 1/2`)."""
-    x = call.operand("input" if "input" in call.args else "self")
+    name = _input_name(call)
+    x = call.operand(name)
     axes = _NEAREST[call.op]
     first = len(call.shape) - axes
     links = list(identity_links(x, call.shape)[:first])
@@ -85,7 +98,6 @@ def nearest(call: Call) -> Description:
         dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
         links.append(Link(first + k, _nearest_relation(call.op, k, outputs, inputs, factor, dtype)))
     read = Read(x, tuple(links))
-    name = "input" if "input" in call.args else "self"
     return Movement((read,), mover(read, name))
 
 
@@ -108,66 +120,99 @@ def _nearest_relation(
     return gathered(outputs, inputs, source, _scale(outputs, inputs, factor), shift=shift)
 
 
-@rule(*_LINEAR, examples=_examples)
-def linear_resize(call: Call) -> Description:
-    """Output o mixes the two inputs around its position; a position on an input is that input."""
-    x = call.operand("input" if "input" in call.args else "self")
-    axes = _LINEAR[call.op]
+@rule(*_LINEAR, *_CUBIC, *_ANTIALIASED, examples=_examples)
+def smooth(call: Call) -> Description:
+    """Output o mixes the inputs around its position; a position on an input is that input."""
+    name = _input_name(call)
+    x = call.operand(name)
+    axes = _SMOOTH[call.op]
     align_corners: bool = call.args["align_corners"]
     first = len(call.shape) - axes
     links = list(identity_links(x, call.shape)[:first])
-    scales = []
+    resizes = []
     for k in range(axes):
         outputs, inputs = call.shape[first + k], x.shape[first + k]
         if align_corners:
             scale = Fraction(inputs - 1, outputs - 1) if outputs > 1 else Fraction(0)
         else:
-            # Linear resizing to the same size is a plain copy, whatever the factor.
+            # Resizing to the same size is a plain copy, whatever the factor.
             factor = None if outputs == inputs else _factor(call, axes, k)
             scale = _scale(outputs, inputs, factor)
-        scales.append(scale)
-        links.append(Link(first + k, _linear_relation(outputs, inputs, scale, align_corners)))
-    name = "input" if "input" in call.args else "self"
+        resize = _Resize(_kind(call.op), outputs, inputs, scale, align_corners)
+        resizes.append(resize)
+        links.append(Link(first + k, resize.relation()))
 
     def run(args: Arguments, box: Box) -> Tensor:
         region: Region = args[name]
         out = region.tensor
-        for axis, scale in enumerate(scales, start=first):
-            base, weight = _weights(call.shape[axis], x.shape[axis], scale, align_corners)
-            lo, hi = box[axis]
-            out = _interpolate(out, axis, base[lo:hi] - region.box[axis][0], weight[lo:hi])
+        for axis, resize in enumerate(resizes, start=first):
+            lo, hi = region.box[axis]
+            matrix = torch.zeros(box[axis][1] - box[axis][0], hi - lo, dtype=out.dtype)
+            for row, o in enumerate(range(*box[axis])):
+                for i, weight in resize.weights(o):
+                    matrix[row, i - lo] += weight
+            out = torch.tensordot(out, matrix, ([axis], [1])).movedim(-1, axis)
         return out
 
     return Local((Read(x, tuple(links)),), run)
 
 
-@lru_cache(maxsize=256)
-def _linear_relation(outputs: int, inputs: int, scale: Fraction, align_corners: bool) -> Relation:
-    return linear(outputs, inputs, scale, align_corners=align_corners)
+@dataclass(frozen=True)
+class _Resize:
+    """Smooth resizing of one axis."""
+
+    kind: Literal["linear", "cubic", "triangle", "smooth triangle"]
+    outputs: int
+    inputs: int
+    scale: Fraction
+    align_corners: bool
+
+    @lru_cache(maxsize=256)  # noqa: B019 - a small value, shared by many layers
+    def relation(self) -> Relation:
+        """Which inputs are mixed."""
+        sizes = self.outputs, self.inputs, self.scale
+        if self.kind == "linear":
+            return linear(*sizes, align_corners=self.align_corners)
+        if self.kind == "cubic":
+            return cubic(*sizes, align_corners=self.align_corners)
+        return antialiased(*sizes, radius=self._radius)
+
+    @property
+    def _radius(self) -> int:
+        return 1 if self.kind == "triangle" else 2
+
+    def weights(self, output: int) -> list[tuple[int, float]]:
+        """Input and weight of every tap of an output, by global position."""
+        last = self.inputs - 1
+        if self.kind in ("linear", "cubic"):
+            position = sample_position(self.scale, self.align_corners, output)
+            if self.kind == "linear":
+                position = min(max(position, Fraction(0)), Fraction(last))
+                return [(i, 1 - float(abs(position - i))) for i in linear_taps(position)]
+            near = [(i, _cubic(float(abs(position - i)), -0.75)) for i in cubic_taps(position)]
+            return [(min(max(i, 0), last), weight) for i, weight in near]
+        centre, widening = self.scale * (output + Fraction(1, 2)), max(self.scale, Fraction(1))
+        found = []
+        for i in antialiased_taps(self.scale, self._radius, output):
+            x = float(abs(i + Fraction(1, 2) - centre) / widening)
+            if 0 <= i <= last:
+                found.append((i, 1 - x if self.kind == "triangle" else _cubic(x, -0.5)))
+        total = sum(weight for _, weight in found)
+        return [(i, weight / total) for i, weight in found]
 
 
-@lru_cache(maxsize=64)
-def _weights(
-    outputs: int, inputs: int, scale: Fraction, align_corners: bool
-) -> tuple[Ints, np.ndarray[Any, np.dtype[np.float64]]]:
-    """Per output the first input mixed and the weight of the next one, by global position."""
-    base = np.zeros(outputs, dtype=np.int64)
-    weight = np.zeros(outputs)
-    for o in range(outputs):
-        source = linear_source(scale, align_corners, o)
-        source = min(max(source, Fraction(0)), Fraction(inputs - 1))
-        base[o] = floor(source)
-        weight[o] = float(source - floor(source))
-    return base, weight
+def _cubic(x: float, a: float) -> float:
+    """Keys' cubic convolution kernel (1981)."""
+    if x < 1:
+        return ((a + 2) * x - (a + 3)) * x * x + 1
+    return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
 
 
-def _interpolate(
-    x: Tensor, axis: int, base: Ints, weight: np.ndarray[Any, np.dtype[np.float64]]
-) -> Tensor:
-    after = torch.from_numpy(base + (weight > 0))
-    shape = [1] * x.dim()
-    shape[axis] = -1
-    share = torch.from_numpy(weight).to(x.dtype).reshape(shape)
-    a = x.index_select(axis, torch.from_numpy(base))
-    b = x.index_select(axis, after)
-    return a * (1 - share) + b * share
+def _kind(op: str) -> Literal["linear", "cubic", "triangle", "smooth triangle"]:
+    if op in _ANTIALIASED:
+        return "triangle" if "linear" in op else "smooth triangle"
+    return "linear" if op in _LINEAR else "cubic"
+
+
+def _input_name(call: Call) -> str:
+    return "input" if "input" in call.args else "self"
