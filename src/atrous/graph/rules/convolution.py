@@ -29,8 +29,8 @@ from atrous.graph.rule import (
 CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
 
 
-def _examples(draw: Draw, op: str) -> Example:
-    axes = int(op[-2])
+def convolution_example(draw: Draw, axes: int) -> Example:
+    """A call of a convolution of so many axes."""
     groups, size = draw.some([(1, 2), (2, 2), (2, 1), (3, 1)])
     kernel = draw.lengths(axes, 1, 4 if axes < 3 else 3)
     stride = draw.lengths(axes, 1, 3)
@@ -50,11 +50,16 @@ def _examples(draw: Draw, op: str) -> Example:
     return Example("default", (x, weight, bias, stride, padding, dilation, groups))
 
 
-@rule("aten.conv1d", "aten.conv2d", "aten.conv3d", examples=_examples)
+@rule(
+    "aten.conv1d",
+    "aten.conv2d",
+    "aten.conv3d",
+    examples=lambda draw, op: convolution_example(draw, int(op[-2])),
+)
 def convolution(call: Call) -> Description:
     """`sum over a of weight[a] * input[o * stride + a * dilation - padding]`, zero outside."""
-    axes = int(call.op[-2])
     x, weight = call.operand("input"), call.operand("weight")
+    axes = len(weight.shape) - 2
     first = len(call.shape) - axes
     dilation = call.per_axis("dilation", axes)
     padding, kernel = call.args["padding"], weight.shape[2:]

@@ -182,6 +182,7 @@ def _divisors(window: Window, lo: int, hi: int, length: int, include_pad: bool) 
 
 @rule(
     *(f"aten.adaptive_{kind}_pool{axes}d" for kind in ("avg", "max") for axes in (1, 2, 3)),
+    *(f"aten._adaptive_avg_pool{axes}d" for axes in (2, 3)),
     examples=_adaptive_examples,
 )
 def adaptive_pool(call: Call) -> Description:

@@ -11,13 +11,17 @@ from atrous.geometry.primitives import transposed
 from atrous.graph.example import Draw, Example
 from atrous.graph.region import Box, Region, box_shape
 from atrous.graph.rule import Arguments, Call, Description, Local, rule
-from atrous.graph.rules.convolution import channel_slices, convolution_reads
+from atrous.graph.rules.convolution import (
+    channel_slices,
+    convolution,
+    convolution_example,
+    convolution_reads,
+)
 
 _TRANSPOSED = {1: torch.conv_transpose1d, 2: torch.conv_transpose2d, 3: torch.conv_transpose3d}
 
 
-def _examples(draw: Draw, op: str) -> Example:
-    axes = int(op[-2])
+def _example(draw: Draw, axes: int) -> Example:
     groups = draw.randint(1, 2)
     channels = groups * draw.randint(1, 2)
     while True:
@@ -46,15 +50,15 @@ def _examples(draw: Draw, op: str) -> Example:
     "aten.conv_transpose1d",
     "aten.conv_transpose2d",
     "aten.conv_transpose3d",
-    examples=_examples,
+    examples=lambda draw, op: _example(draw, int(op[-2])),
 )
 def transposed_convolution(call: Call) -> Description:
     """The adjoint of a convolution: `input[i]` is spread to `i * stride + a * dilation - padding`.
 
     An output that no input reaches is the bias.
     """
-    axes = int(call.op[-2])
     x, weight = call.operand("input"), call.operand("weight")
+    axes = len(weight.shape) - 2
     first = len(call.shape) - axes
     stride = call.per_axis("stride", axes)
     padding = call.per_axis("padding", axes)
@@ -115,3 +119,25 @@ def _place(out: Tensor, values: Tensor, starts: list[int]) -> None:
         values = values.narrow(axis, lo - start, hi - lo)
         out = out.narrow(axis, lo, hi - lo)
     out.copy_(values)
+
+
+def _general_examples(draw: Draw, op: str) -> Example:
+    axes = draw.randint(1, 3)
+    transposed = draw.random() < 0.4
+    while True:
+        drawn = _example(draw, axes) if transposed else convolution_example(draw, axes)
+        if drawn.overload != "padding":
+            break
+    if transposed:
+        x, weight, bias, stride, padding, extra, groups, dilation = drawn.args
+    else:
+        x, weight, bias, stride, padding, dilation, groups = drawn.args
+        extra = (0,) * axes
+    args = (x, weight, bias, stride, padding, dilation, transposed, extra, groups)
+    return Example("default", args)
+
+
+@rule("aten.convolution", examples=_general_examples)
+def general_convolution(call: Call) -> Description:
+    """What convolutions of both kinds become when a program is decomposed."""
+    return (transposed_convolution if call.args["transposed"] else convolution)(call)
