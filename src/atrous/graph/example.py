@@ -17,7 +17,8 @@ class Example:
 
     Attributes:
         overload: the operator's overload, as "default" or "Tensor".
-        args: positional arguments, tensors of positive values.
+        args: arguments in the order of the schema, keyword-only ones too; tensors of positive
+            values.
         data: positions of the arguments that carry data; the other tensors are constants.
     """
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 import torch
@@ -11,7 +13,7 @@ from torch import Tensor
 from atrous.graph.factors import merge_box, split_box
 from atrous.graph.program import Node, Program
 from atrous.graph.region import Box, Region, box_shape, hull, is_empty
-from atrous.graph.rule import Operand, Read, Unknown
+from atrous.graph.rule import Call, Description, Operand, Read, Unknown
 
 
 def run_box(program: Program, inputs: Mapping[str, Tensor], name: str, box: Box) -> Tensor:
@@ -84,9 +86,7 @@ def _run(program: Program, node: Node, box: Box, regions: Mapping[str, Region]) 
             f"every operator must have a rule, got {description.reason} at "
             f"{node.place.module or node.name!r}. Teach it with atrous.rule."
         )
-    reads: dict[str, list[Read]] = {}
-    for read in description.reads:
-        reads.setdefault(read.operand.name, []).append(read)
+    boxes = argument_boxes(call, description, box)
 
     def argument(value: Any) -> Any:
         if isinstance(value, list | tuple):
@@ -95,12 +95,22 @@ def _run(program: Program, node: Node, box: Box, regions: Mapping[str, Region]) 
             return value
         known = regions.get(value.name)
         whole = known if known is not None else Region.whole(program.constant(value.name))
-        own = reads.get(value.name)
-        if not own:
-            return whole
-        # An operand that occurs twice is read in the order of its occurrences.
-        read = own.pop(0) if len(own) > 1 else own[0]
-        return whole.crop(read_box(read, box))
+        return whole.crop(boxes[value.name].pop(0)) if value.name in boxes else whole
 
     args = {key: argument(value) for key, value in call.args.items()}
     return description.run(args, box)
+
+
+def argument_boxes(call: Call, description: Description, box: Box) -> dict[str, list[Box]]:
+    """Per operand that is read, what each of its occurrences among the arguments is cropped to.
+
+    With one read per occurrence they are matched in order; else each gets what all reads need.
+    """
+    found: dict[str, list[Box]] = {}
+    for read in description.reads:
+        found.setdefault(read.operand.name, []).append(read_box(read, box))
+    occurrences = Counter(operand.name for operand in call.operands)
+    for name, boxes in found.items():
+        if len(boxes) != occurrences[name]:
+            found[name] = [reduce(hull, boxes)] * occurrences[name]
+    return found
