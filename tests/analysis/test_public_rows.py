@@ -363,7 +363,7 @@ def test_data_that_leaves_the_tensors_is_refused(
 
 
 def test_unknown_survives_the_loss_of_its_axis() -> None:
-    model = Of(lambda m, x: torch.softmax(m.c3(x)[:, :, 0], 1))
+    model = Of(lambda m, x: torch.special.bessel_j0(m.c3(x)[:, :, 0]))
     found = atrous.receptive_field(model, torch.rand(1, 1, 12, dtype=torch.float64))
     assert found.status == "unknown"
 

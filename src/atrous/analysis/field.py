@@ -201,6 +201,8 @@ def default_axes(program: Program, source: Node) -> tuple[int, ...]:
             places[node.name] = axes
             continue
         deciding = _deciding(node, reads[0])
+        if isinstance(node.description, Global) and node.description.along is not None:
+            deciding, axes = set(node.description.along), places[reads[0].operand.name]
         found = {a for k in deciding if k < len(axes) and (a := axes[k]) is not None}
         if found:
             return tuple(sorted(found))

@@ -6,7 +6,7 @@ the same way. A segment holds strands: ways of one status that are alive at the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -219,26 +219,37 @@ def _unite_strands(
     strands: Mapping[Strand, Mapping[int, Flags]], axis: int, where: str
 ) -> Route | None:
     """Everything any of the strands reads of one input axis, each where its flags allow."""
-    digits = max((strand.routes[axis].digits for strand in strands), key=len, default=())
-    along = digits[-1].axis if digits else _telling_axis(strands, axis)
-    routes = []
+    routes = {strand: strand.routes[axis] for strand in strands}
+    lying = {digit.axis for route in routes.values() for digit in route.digits}
+    if len(lying) > 1:
+        cut = any(not flags[a].all() for flags in strands.values() for a in lying if a in flags)
+        # Parts that alternate along one of several axes are not told apart.
+        mine = [loosened(route, where) if cut else route for route in routes.values()]
+        return unite(list(dict.fromkeys(mine)), where)
+    along = lying.pop() if lying else _telling_axis(strands, axis)
+    taken: dict[Strand, Flags] = {}
     for strand, flags in strands.items():
-        route = strand.routes[axis]
-        mine = [f for f in (flags.get(along), strand.rows.get(along)) if f is not None]
-        if route.digits or not mine or all(f.all() for f in mine):
-            routes.append(restricted(route, flags))
-            continue
-        taken = np.logical_and.reduce(mine)
-        if digits not in ((), (whole := (Digit(along, 1, len(taken)),))):
-            routes.append(loosened(route, where))
-            continue
-        relation = strided(len(taken), 1, step=0)
-        edge = Edge(relation, route.lineage, positions=taken)
-        routes.append(Route(whole, Lineage(len(taken), [edge])))
-    return unite(list(dict.fromkeys(routes)), where)
+        rows = None if routes[strand].digits else strand.rows.get(along)
+        known = [f for f in (flags.get(along), rows) if f is not None]
+        if known:
+            taken[strand] = np.logical_and.reduce(known)
+    if all(flags.all() for flags in taken.values()):
+        return unite(list(dict.fromkeys(routes.values())), where)
+    length = len(next(iter(taken.values())))
+    edges = []
+    for strand, route in routes.items():
+        lineage = route.lineage
+        if route.digits:
+            lineage = along_axis(route, {along: length})[1]
+        same = route.digits or length == 1
+        relation = Relation.identity(length) if same else strided(length, 1, step=0)
+        edges.append(Edge(relation, lineage, positions=taken.get(strand)))
+    return Route((Digit(along, 1, length),), Lineage(length, edges))
 
 
-def along_axis(route: Route, shape: tuple[int, ...]) -> tuple[int | None, Lineage]:
+def along_axis(
+    route: Route, shape: Sequence[int] | Mapping[int, int]
+) -> tuple[int | None, Lineage]:
     """The axis of a value that a route lies on, with what its positions read.
 
     Where the axis holds the input axis as one of its digits, or as several in another order, as

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -215,9 +215,12 @@ class _Builder:
         if isinstance(value, Tensor):
             return self._value(node, prefix + node.name, target, bound, value, 0)
         if isinstance(value, list | tuple):
-            used = {user.args[1] for user in node.users if user.target is operator.getitem}
+            # One of the results carries what the call costs.
+            used: list[Any] = [u.args[1] for u in node.users if u.target is operator.getitem]
             return [
-                self._value(node, f"{prefix}{node.name}.{k}", target, bound, item, k)
+                self._value(
+                    node, f"{prefix}{node.name}.{k}", target, bound, item, k, free=k > min(used)
+                )
                 if isinstance(item, Tensor) and k in used
                 else item
                 for k, item in enumerate(value)
@@ -231,7 +234,15 @@ class _Builder:
         return value
 
     def _value(
-        self, node: fx.Node, name: str, target: Any, args: Mapping[str, Any], value: Tensor, k: int
+        self,
+        node: fx.Node,
+        name: str,
+        target: Any,
+        args: Mapping[str, Any],
+        value: Tensor,
+        k: int,
+        *,
+        free: bool = False,
     ) -> Operand:
         if any(isinstance(n, torch.SymInt) for n in value.shape):
             raise CaptureError(
@@ -250,6 +261,8 @@ class _Builder:
             self.constants[name] = call
             self.reads[name] = tuple(parameters)
             return self._constant_operand(name, shape, value.dtype)
+        if free:
+            description = replace(description, macs=0)
         self.nodes[name] = Node(
             name, call, description, shape, value.dtype, _place(node), tuple(parameters)
         )

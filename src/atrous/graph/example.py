@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,15 +17,14 @@ class Example:
 
     Attributes:
         overload: the operator's overload, as "default" or "Tensor".
-        args: positional arguments, tensors of positive values.
+        args: arguments in the order of the schema, keyword-only ones too; tensors of positive
+            values.
         data: positions of the arguments that carry data; the other tensors are constants.
-        kwargs: arguments that go by keyword only.
     """
 
     overload: str
     args: tuple[Any, ...]
     data: tuple[int, ...] = (0,)
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Draw(random.Random):

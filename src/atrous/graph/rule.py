@@ -6,7 +6,7 @@ and streams from `run`. Nothing outside the rules knows an operator's name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -231,7 +231,14 @@ class Movement(Description):
 
 @dataclass(frozen=True)
 class Global(Description):
-    """Along at least one axis every output reads all there is."""
+    """Along at least one axis every output reads all there is.
+
+    Attributes:
+        along: axes of the first operand read along which its positions lie, where links and
+            constants do not tell: a final state has no time axis of its own.
+    """
+
+    along: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -346,14 +353,23 @@ def _unknown(call: Call, reason: str) -> Unknown:
     return Unknown(reads, replay(call), reason=reason)
 
 
-def replay(call: Call) -> Run:
-    """`run` for operators that do on crops what they do on the whole: the operator itself."""
+def replay(call: Call, cut: Iterable[int] = ()) -> Run:
+    """`run` for operators that do on crops what they do on the whole: the operator itself.
+
+    Args:
+        call: the call to repeat.
+        cut: axes of the result that crops give from position 0 on, so that the box is cut out.
+    """
+    axes = tuple(cut)
 
     def run(args: Arguments, box: Box) -> Tensor:
         result = call_overload(call.target, args)
         if not isinstance(result, Tensor):
             result = result[call.output]
         out: Tensor = result
+        for axis in axes:
+            lo, hi = box[axis]
+            out = out.narrow(axis, lo, hi - lo)
         return out
 
     return run

@@ -57,8 +57,8 @@ def _examples(draw: Draw, op: str) -> Example:
     elif mask == "data":
         drawn = draw.tensor(draw.some([1, length]), keys)
     data = (0, 1, 2, 3) if mask == "data" else (0, 1, 2)
-    grouped = {"enable_gqa": True} if shared != heads else {}
-    return Example("default", (q, k, v, drawn, 0.0, causal), data, grouped)
+    grouped = (None, True) if shared != heads else ()
+    return Example("default", (q, k, v, drawn, 0.0, causal, *grouped), data)
 
 
 @rule(
