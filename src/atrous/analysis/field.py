@@ -200,7 +200,7 @@ def default_axes(program: Program, source: Node) -> tuple[int, ...]:
         if isinstance(node.description, Pointwise | Movement):
             places[node.name] = axes
             continue
-        deciding = _deciding(node, reads[0])
+        deciding = _deciding(node, reads[0], axes)
         if isinstance(node.description, Global) and node.description.along is not None:
             deciding, axes = set(node.description.along), places[reads[0].operand.name]
         found = {a for k in deciding if k < len(axes) and (a := axes[k]) is not None}
@@ -224,8 +224,11 @@ def _followed(read: Read, mine: tuple[int | None, ...]) -> tuple[int | None, ...
     return tuple(own[0] if len(own) == 1 else None for own in merged)
 
 
-def _deciding(node: Node, read: Read) -> set[int]:
-    """The axes of a node along which its positions lie, as far as its operator tells."""
+def _deciding(node: Node, read: Read, axes: tuple[int | None, ...]) -> set[int]:
+    """The axes of a node along which its positions lie, as far as its operator tells.
+
+    `axes` says which input axis each of them is.
+    """
     if isinstance(node.description, Local):
         return set(node.description.windows)
     if not isinstance(node.description, Global) or node.call is None:
@@ -234,7 +237,7 @@ def _deciding(node: Node, read: Read) -> set[int]:
     looking_back = {k for k, r in links if not r.is_identity and r.step}
     if looking_back or not any(operand.is_constant for operand in node.call.operands):
         return looking_back
-    return {k for k, r in links if k > 0 and r.is_identity}
+    return {k for k, r in links if r.is_identity and axes[k] != 0}
 
 
 def field_of(node: Node, traced: Trace, source: Node, axes: tuple[int, ...]) -> Field | None:

@@ -25,6 +25,8 @@ from atrous.geometry.measures import hole_free as hole_free
 from atrous.geometry.measures import holes as holes
 from atrous.geometry.measures import uniformity as uniformity
 from atrous.geometry.primitives import Window as Window
+from atrous.geometry.primitives import masked as masked
+from atrous.geometry.primitives import one_sided as one_sided
 from atrous.geometry.relation import Relation as Relation
 from atrous.geometry.sizes import conv_length as conv_length
 from atrous.geometry.sizes import effective_kernel as effective_kernel

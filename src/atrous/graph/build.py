@@ -16,7 +16,7 @@ from torch.utils import _pytree as pytree
 
 import atrous.graph.rules  # noqa: F401 - importing registers the rules
 from atrous.graph.program import Node, Place, Program, constant_value
-from atrous.graph.rule import Call, Operand, describe
+from atrous.graph.rule import Call, Operand, describe, rules
 from atrous.graph.shell import CaptureError
 
 
@@ -28,8 +28,28 @@ def build_program(exported: ExportedProgram) -> Program:
     """The program of an exported graph.
 
     In-place operators become their functional twins, and later uses follow. Where a view is
-    written whose base is used again, the graph is made functional first.
+    written whose base is used again, the graph is made functional first. Operators without a rule
+    are replaced by the simpler ones that PyTorch defines them by, where it does.
     """
+    program = _built(exported)
+    for _ in range(3):
+        # Operators without a rule that PyTorch itself is able to write as simpler ones.
+        table = torch.export.default_decompositions() if program.unknown else {}
+        known = rules()
+        wanted = {n.call.target for n in program.unknown if n.call and n.call.op not in known}
+        simpler = {op: table[op] for op in wanted if op in table}
+        if not simpler:
+            break
+        try:
+            exported = exported.run_decompositions(simpler)
+        except Exception:
+            # It stays unknown.
+            break
+        program = _built(exported)
+    return program
+
+
+def _built(exported: ExportedProgram) -> Program:
     try:
         return _Builder(exported).build()
     except WrittenViewError:
@@ -109,7 +129,7 @@ class _Builder:
 
     def _placeholder(self, node: fx.Node, spec: Any) -> Any:
         value = node.meta.get("val")
-        if not isinstance(value, Tensor):
+        if not isinstance(value, Tensor) or spec.kind == InputKind.TOKEN:
             return value
         shape = tuple(value.shape)
         if spec.kind == InputKind.USER_INPUT:
@@ -181,6 +201,9 @@ class _Builder:
         """A region under autocast or another gradient mode: its operators, one by one."""
         if str(node.target).startswith("auto_functionalized"):
             return self._mutated(node, args, kwargs, prefix)
+        if str(node.target) == "with_effects":
+            # A token, the operator, its arguments; the results follow a token.
+            return [None, *self._results(node, args[1], args[2:], kwargs, prefix, skip=1)]
         at = next((i for i, a in enumerate(args) if isinstance(a, fx.GraphModule)), None)
         if at is None or not str(node.target).startswith("wrap_with_"):
             raise CaptureError(
@@ -197,13 +220,25 @@ class _Builder:
     ) -> list[Any]:
         """Results of a custom operator that writes into its arguments: its own, then the written
         ones; without a rule nothing is known of any."""
+        return self._results(node, args[0], args[1:], kwargs, prefix)
+
+    def _results(
+        self,
+        node: fx.Node,
+        target: Any,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        prefix: str,
+        skip: int = 0,
+    ) -> list[Any]:
+        """Values of a wrapped operator, as of one without names for its arguments."""
         leaves = [v for v in pytree.tree_leaves((args, kwargs)) if isinstance(v, Operand)]
         operands = {f"tensor{k}": operand for k, operand in enumerate(leaves)}
         return [
-            self._value(node, f"{prefix}{node.name}.{k}", args[0], operands, value, k)
+            self._value(node, f"{prefix}{node.name}.{k}", target, operands, value, k)
             if isinstance(value, Tensor)
             else value
-            for k, value in enumerate(node.meta["val"])
+            for k, value in enumerate(node.meta["val"][skip:])
         ]
 
     def _call(

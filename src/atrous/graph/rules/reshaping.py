@@ -28,6 +28,10 @@ def _view_examples(draw: Draw, op: str) -> Example:
         return Example("int", (x, 0, [a, b]))
     if op.endswith("flatten"):
         return Example("using_ints", (x, draw.some([0, 1]), draw.some([-1, 1])))
+    if op.endswith("_as"):
+        return Example("default", (x, draw.tensor(a, b * c * 2)))
+    if op.endswith("ravel"):
+        return Example("default", (x,))
     target = draw.some(
         [[a, b, c, 2], [a, b * c * 2], [a * b * c, 2], [2, c, a * b] if c == 1 else [-1]]
     )
@@ -40,11 +44,13 @@ def _permute_examples(draw: Draw, op: str) -> Example:
         return Example("default", (x, draw.sample([0, 1, 2], 3)))
     if op.endswith(".t"):
         return Example("default", (x[0],))
-    if op.endswith("movedim"):
+    if op.endswith(("mT", "mH", "adjoint", "numpy_T")):
+        return Example("default", (x,))
+    if op.endswith(("movedim", "moveaxis")):
         if draw.random() < 0.5:
             return Example("int", (x, draw.some([0, 1, -1]), draw.some([2, -2])))
         return Example("intlist", (x, [0, 2], draw.some([[1, 0], [2, 1], [-1, 0]])))
-    overload = "default" if op.endswith("swapaxes") else "int"
+    overload = "default" if op.endswith(("swapaxes", "swapdims")) else "int"
     return Example(overload, (x, draw.some([0, 1, -1]), draw.some([2, -2])))
 
 
@@ -73,6 +79,9 @@ def _expand_examples(draw: Draw, op: str) -> Example:
     "aten._unsafe_view",
     "aten.flatten",
     "aten.unflatten",
+    "aten.view_as",
+    "aten.reshape_as",
+    "aten.ravel",
     examples=_view_examples,
 )
 def view(call: Call) -> Description:
@@ -97,8 +106,14 @@ def _same_elements(x: Operand, shape: tuple[int, ...]) -> Read:
     "aten.permute",
     "aten.transpose",
     "aten.swapaxes",
+    "aten.swapdims",
     "aten.t",
+    "aten.numpy_T",
+    "aten.mT",
+    "aten.mH",
+    "aten.adjoint",
     "aten.movedim",
+    "aten.moveaxis",
     examples=_permute_examples,
 )
 def permute(call: Call) -> Description:
@@ -108,11 +123,14 @@ def permute(call: Call) -> Description:
     order = list(range(axes))
     if call.op == "aten.permute":
         order = [d % axes for d in call.args["dims"]]
-    elif call.op == "aten.movedim":
+    elif call.op in ("aten.movedim", "aten.moveaxis"):
         order = _moved(axes, call.args["source"], call.args["destination"])
+    elif call.op == "aten.numpy_T":
+        order.reverse()
     elif axes > 1:
-        a = call.args.get("dim0", call.args.get("axis0", 0)) % axes
-        b = call.args.get("dim1", call.args.get("axis1", 1)) % axes
+        # Without numbers the last two change places.
+        a = call.args.get("dim0", call.args.get("axis0", -2)) % axes
+        b = call.args.get("dim1", call.args.get("axis1", -1)) % axes
         order[a], order[b] = order[b], order[a]
     return _axes(call, order)
 

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from math import ceil
 
+import numpy as np
+import torch
+from torch import Tensor
+
 from atrous.geometry.primitives import strided
 from atrous.graph.example import Draw, Example
 from atrous.graph.movement import mover
-from atrous.graph.rule import Call, Description, Link, Movement, Operand, Read, identity_links, rule
+from atrous.graph.region import Box, Region
+from atrous.graph.rule import (
+    Arguments,
+    Call,
+    Description,
+    Link,
+    Movement,
+    Operand,
+    Read,
+    Segment,
+    identity_links,
+    rule,
+)
 
 
 def _slice_examples(draw: Draw, op: str) -> Example:
@@ -35,6 +51,11 @@ def _flip_examples(draw: Draw, op: str) -> Example:
     )
 
 
+def _diagonal_examples(draw: Draw, op: str) -> Example:
+    x = draw.tensor(*draw.lengths(3, 2, 4))
+    return Example("default", (x, draw.randint(-1, 1), *draw.some([(0, 1), (-1, 0), (2, 1)])))
+
+
 def _split_examples(draw: Draw, op: str) -> Example:
     x = draw.tensor(1, *draw.lengths(2, 4, 7))
     dim = draw.some([1, 2, -1])
@@ -44,6 +65,10 @@ def _split_examples(draw: Draw, op: str) -> Example:
         return Example("default", (x, [1, x.shape[dim] - 2, 1], dim))
     if op.endswith("chunk"):
         return Example("default", (x, draw.randint(1, 3), dim))
+    if op.endswith("tensor_split"):
+        if draw.random() < 0.5:
+            return Example("indices", (x, [1, 3], dim))
+        return Example("sections", (x, draw.randint(1, 3), dim))
     return Example("Tensor", (x, draw.randint(1, 4), dim))
 
 
@@ -92,19 +117,36 @@ def narrow(call: Call) -> Description:
     "aten.unsafe_split",
     "aten.unsafe_chunk",
     "aten.unsafe_split_with_sizes",
+    "aten.tensor_split",
     examples=_split_examples,
 )
 def split(call: Call) -> Description:
     """Consecutive parts; this is part number `call.output`."""
     dim = _dim(call)
     length = call.operand("self").shape[dim]
-    if "chunk" in call.op:
+    if call.op == "aten.tensor_split":
+        starts = _tensor_split_start(call, length)
+    elif "chunk" in call.op:
         starts = call.output * ceil(length / call.args["chunks"])
     elif isinstance(sizes := call.args.get("split_sizes", call.args.get("split_size")), int):
         starts = call.output * sizes
     else:
         starts = sum(sizes[: call.output])
     return _cut(call, dim, starts)
+
+
+def _tensor_split_start(call: Call, length: int) -> int:
+    if call.output == 0:
+        return 0
+    if "tensor_indices_or_sections" in call.args:
+        raise NotImplementedError("sections given as a tensor")
+    indices: list[int] | None = call.args.get("indices")
+    if indices is not None:
+        return _start(call, indices[call.output - 1], length)
+    # The first parts are one longer where the length does not divide.
+    sections: int = call.args["sections"]
+    size, longer = divmod(length, sections)
+    return call.output * size + min(call.output, longer)
 
 
 @rule("aten.select", examples=_select_examples)
@@ -127,6 +169,41 @@ def _pick(call: Call, dim: int, index: int) -> Description:
     at = Link(dim, strided(1, length, start=index % length, step=0))
     read = Read(x, tuple(identity[axis] for axis in kept), rest=(at,))
     return Movement((read,), mover(read, "self"))
+
+
+@rule("aten.diagonal", examples=_diagonal_examples)
+def diagonal(call: Call) -> Description:
+    """Where two axes have one index, up to an offset; a new last axis."""
+    x = call.operand("self")
+    axes = len(x.shape)
+    offset, count = call.args["offset"], call.shape[-1]
+    pair = [call.args["dim1"] % axes, call.args["dim2"] % axes]
+    kept = [axis for axis in range(axes) if axis not in pair]
+    starts = max(-offset, 0), max(offset, 0)
+    # One axis leads; the other is read at one position for each of its segments.
+    reads = []
+    identity = identity_links(x, x.shape)
+    for k in range(count):
+        rest = tuple(
+            Link(axis, strided(1, x.shape[axis], start=start + k, step=0))
+            for axis, start in zip(pair, starts, strict=True)
+        )
+        links = (*(identity[axis] for axis in kept), None)
+        flags = np.arange(count) == k
+        reads.append(Read(x, links, rest, Segment(len(kept), flags)))
+
+    def run(args: Arguments, box: Box) -> Tensor:
+        region: Region = args["self"]
+        lo, hi = box[-1]
+        parts = []
+        for k in range(lo, hi):
+            part = region.tensor
+            for axis, start in sorted(zip(pair, starts, strict=True), reverse=True):
+                part = part.select(axis, start + k - region.box[axis][0])
+            parts.append(part)
+        return torch.stack(parts, -1)
+
+    return Movement(tuple(reads), run)
 
 
 @rule("aten.flip", examples=_flip_examples)
