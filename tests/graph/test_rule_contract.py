@@ -29,7 +29,7 @@ from atrous.graph.rule import (
     rule_examples,
     rules,
 )
-from atrous.run.regions import read_box
+from atrous.run.regions import operand_boxes
 from mutants import mutants
 
 DRAWS = 12
@@ -46,14 +46,19 @@ def test_every_rule_has_examples() -> None:
     assert set(rule_examples()) == set(rules()) - WITHOUT_DATA
 
 
+def packet_of(op: str) -> Any:
+    """The operator of that name."""
+    namespace, name = op.split(".")
+    return getattr(getattr(torch.ops, namespace), name)
+
+
 class Case:
     """One drawn call with its description and true result."""
 
     def __init__(self, op: str, seed: int) -> None:
         draw = Draw(seed)
         self.example: Example = rule_examples()[op](draw, op)
-        packet = getattr(torch.ops.aten, op.removeprefix("aten."))
-        self.target = getattr(packet, self.example.overload)
+        self.target = getattr(packet_of(op), self.example.overload)
         self.result = self.target(*self.example.args)
         self.output = 0
         if not isinstance(self.result, Tensor):
@@ -79,7 +84,7 @@ class Case:
             constant = position not in self.example.data
             known = value.clone if constant else None
             return Operand(name, tuple(value.shape), value.dtype, constant, known)
-        if isinstance(value, list) and value and isinstance(value[0], Tensor):
+        if isinstance(value, list) and any(isinstance(v, Tensor) for v in value):
             return [self._operands(f"{name}{k}", v, position) for k, v in enumerate(value)]
         return value
 
@@ -106,17 +111,25 @@ class Case:
         """Which outputs change with each element of an operand: `(*operand, *result)`."""
         pointwise = isinstance(self.description, Pointwise)
         found = np.zeros((*self.tensors[operand].shape, *self.call.shape), dtype=bool)
-        for start in self.starts() if pointwise else [{}]:
-            self._add_changes(operand, start, (*BUMPS, *SPECIAL) if pointwise else BUMPS, found)
+        bumps: tuple[float, ...] = (*BUMPS, *SPECIAL) if pointwise else BUMPS
+        bumps = tuple(self.example.values.get(operand, bumps))
+        for start in self.starts():
+            self._add_changes(operand, start, bumps, found)
         return found
 
     def starts(self) -> list[dict[str, Tensor]]:
-        """Values to start from: as drawn, and such that comparisons and conditions can turn."""
-        return [
-            {},
-            {name: torch.ones_like(t) for name, t in self.tensors.items()},
-            {name: torch.zeros_like(t) for name, t in self.tensors.items()},
-        ]
+        """Values to start from: as drawn, such that comparisons and conditions can turn, and
+        whatever restricted data may hold."""
+        chosen = [{}]
+        if isinstance(self.description, Pointwise):
+            free = {n: t for n, t in self.tensors.items() if n not in self.example.values}
+            chosen += [{name: torch.ones_like(t) for name, t in free.items()}]
+            chosen += [{name: torch.zeros_like(t) for name, t in free.items()}]
+        restricted = self.example.values.items()
+        filled = [[(name, v) for v in values] for name, values in restricted]
+        for held in product(*filled) if filled else ():
+            chosen.append({n: torch.full_like(self.tensors[n], v) for n, v in held})
+        return chosen
 
     def _add_changes(
         self, operand: str, start: dict[str, Tensor], bumps: tuple[float, ...], found: np.ndarray
@@ -128,12 +141,11 @@ class Case:
                 if x.dtype == torch.int64 and value in SPECIAL + BUMPS[2:3]:
                     continue
                 changed = x.clone()
-                changed[index] = (
-                    changed[index] + 1 if value == 1.0 else torch.tensor(value).to(x.dtype)
-                )
+                further = value == 1.0 and operand not in self.example.values
+                changed[index] = changed[index] + 1 if further else torch.tensor(value).to(x.dtype)
                 after = self.compute({**start, operand: changed})
                 same = (after == base) | (after.isnan() & base.isnan())
-                if after.dtype.is_floating_point:
+                if after.dtype.is_floating_point or after.dtype.is_complex:
                     # The weight of a resize that lands on a sample is rounding, not a tap.
                     same |= (after - base).abs() <= 1e-12 * min(abs(value), 1e3)
                 found[index] |= ~same.numpy()
@@ -190,9 +202,7 @@ def assert_relations(case: Case) -> None:
 
 def run_box(case: Case, box: Box) -> Tensor:
     """The description's `run` on exactly the crops it asks for."""
-    reads: dict[str, list[Read]] = {}
-    for read in case.description.reads:
-        reads.setdefault(read.operand.name, []).append(read)
+    boxes = operand_boxes(case.description, case.call, box)
 
     def argument(value: Any) -> Any:
         if isinstance(value, list):
@@ -200,8 +210,8 @@ def run_box(case: Case, box: Box) -> Tensor:
         if not isinstance(value, Operand):
             return value
         region = Region.whole(case.tensors[value.name])
-        own = reads.get(value.name)
-        return region.crop(read_box(own[0], box)) if own else region
+        own = boxes.get(value.name)
+        return region.crop(own.pop(0)) if own else region
 
     return case.description.run({k: argument(v) for k, v in case.call.args.items()}, box)
 

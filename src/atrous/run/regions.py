@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from atrous.graph.factors import merge_box, split_box
 from atrous.graph.program import Node, Program
 from atrous.graph.region import Box, Region, box_shape, hull, is_empty
-from atrous.graph.rule import Operand, Read, Unknown
+from atrous.graph.rule import Call, Description, Operand, Read, Unknown
 
 
 def run_box(program: Program, inputs: Mapping[str, Tensor], name: str, box: Box) -> Tensor:
@@ -76,6 +77,22 @@ def read_box(read: Read, box: Box) -> Box:
     return tuple(sides) if read.split is None else merge_box(read.split, tuple(sides))
 
 
+def operand_boxes(description: Description, call: Call, box: Box) -> dict[str, list[Box]]:
+    """Per operand that is read, the box that each of its occurrences among the arguments gets."""
+    reads: dict[str, list[Read]] = {}
+    for read in description.reads:
+        reads.setdefault(read.operand.name, []).append(read)
+    names = [operand.name for operand in call.operands]
+    boxes: dict[str, list[Box]] = {}
+    for name, own in reads.items():
+        parts = [read_box(read, box) for read in own]
+        times = names.count(name)
+        # An operand that occurs twice is read in the order of its occurrences; several reads of
+        # one occurrence need what holds them all.
+        boxes[name] = parts if len(parts) == times else [reduce(hull, parts)] * times
+    return boxes
+
+
 def _run(program: Program, node: Node, box: Box, regions: Mapping[str, Region]) -> Tensor:
     description, call = node.description, node.call
     assert description is not None and call is not None
@@ -84,9 +101,7 @@ def _run(program: Program, node: Node, box: Box, regions: Mapping[str, Region]) 
             f"every operator must have a rule, got {description.reason} at "
             f"{node.place.module or node.name!r}. Teach it with atrous.rule."
         )
-    reads: dict[str, list[Read]] = {}
-    for read in description.reads:
-        reads.setdefault(read.operand.name, []).append(read)
+    boxes = operand_boxes(description, call, box)
 
     def argument(value: Any) -> Any:
         if isinstance(value, list | tuple):
@@ -95,12 +110,8 @@ def _run(program: Program, node: Node, box: Box, regions: Mapping[str, Region]) 
             return value
         known = regions.get(value.name)
         whole = known if known is not None else Region.whole(program.constant(value.name))
-        own = reads.get(value.name)
-        if not own:
-            return whole
-        # An operand that occurs twice is read in the order of its occurrences.
-        read = own.pop(0) if len(own) > 1 else own[0]
-        return whole.crop(read_box(read, box))
+        own = boxes.get(value.name)
+        return whole.crop(own.pop(0)) if own else whole
 
     args = {key: argument(value) for key, value in call.args.items()}
     return description.run(args, box)
