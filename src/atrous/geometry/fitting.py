@@ -45,23 +45,27 @@ def fitted(
     if len(present) == 0:
         return Relation(outputs, inputs, 1, Taps.of([[]]))
     middle = int(present[len(present) // 2])
+    matter = outputs if free is None else int((~free).sum())
     best: tuple[Relation, Ints] | None = None
+    # What a pattern costs: its phases, and the rows that do not follow it.
+    lowest = matter // 2
     for period in range(1, min(outputs, _LONGEST_PERIOD) + 1):
         step = _step(table, middle, period)
-        if step is None:
+        if step is None or (best is not None and period >= lowest):
             continue
-        first = min(max(middle, 0), outputs - period)
+        first = min(middle, outputs - period)
         rows: list[list[int]] = [[] for _ in range(period)]
         for o in range(first, first + period):
             at = slice(int(table.starts[o]), int(table.starts[o + 1]))
             rows[o % period] = [int(i) - o // period * step for i in table.offsets[at]]
         relation = Relation(outputs, inputs, step, Taps.of(rows))
         odd = _differing(relation, keys, free)
-        if best is None or len(odd) < len(best[1]):
-            best = relation, odd
-        if len(best[1]) <= _FEW * outputs:
+        cost = period - 1 + len(odd)
+        if cost == 0 or cost < lowest:
+            best, lowest = (relation, odd), cost
+        if len(odd) <= _FEW * matter:
             break
-    if best is None or len(best[1]) > outputs // 2:
+    if best is None:
         return Relation(outputs, inputs, 0, table, rates=_rates(table, present))
     relation, odd = best
     _, offsets, counts = table.pick(odd)

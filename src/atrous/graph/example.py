@@ -17,7 +17,7 @@ class Example:
 
     Attributes:
         overload: the operator's overload, as "default" or "Tensor".
-        args: positional arguments, tensors of positive values.
+        args: arguments in the schema's order, tensors of positive values.
         data: positions of the arguments that carry data; the other tensors are constants.
         values: all that an operand may hold, by its name (numbered where it stands in a list), as
             indices that must lie in an axis; the other operands may hold anything.

@@ -21,6 +21,7 @@ class Index:
 
     Attributes:
         axis: the axis that is indexed.
+        length: its length.
         operand: the tensor of positions.
         slot: its number among the indices given.
         table: its values, none of them negative, if they are constant.
@@ -28,6 +29,7 @@ class Index:
     """
 
     axis: int
+    length: int
     operand: Operand
     slot: int
     table: Tensor | None
@@ -70,7 +72,7 @@ class Indexing:
                 if table is not None:
                     table = torch.where(table < 0, table + x.shape[axis], table).long().cpu()
                 shape = operand.shape if table is None else tuple(table.shape)
-                found.append(Index(axis, operand, slot, table, shape))
+                found.append(Index(axis, x.shape[axis], operand, slot, table, shape))
                 axis += 1
         axes = [index.axis for index in found]
         shape = tuple(np.broadcast_shapes(*(index.shape for index in found)))
@@ -90,7 +92,7 @@ class Indexing:
         """The indices that depend on the input."""
         return tuple(index for index in self.indices if index.table is None)
 
-    def table(self, x: Operand) -> Table:
+    def table(self) -> Table:
         """What the constant indices pick, along those of their axes that matter."""
         spread = [
             np.broadcast_to(index.table.numpy(), self.shape)
@@ -108,7 +110,7 @@ class Indexing:
             readers,
             reads,
             {self.start + d: self.shape[d] for d in varying},
-            {index.axis: x.shape[index.axis] for index in self.constant},
+            {index.axis: index.length for index in self.constant},
         )
 
     def reads_of_data(self, axes: int) -> tuple[Read, ...]:
@@ -134,9 +136,8 @@ class Indexing:
         subscripts: list[Any] = [slice(None)] * (len(self.indices) + len(self.kept))
         for index in self.indices:
             if index.table is None:
-                # An axis that data index is held whole.
                 values: Tensor = given[index.slot].tensor
-                values = torch.where(values < 0, values + origin[index.axis][1], values)
+                values = torch.where(values < 0, values + index.length, values)
             else:
                 sides = part[len(part) - index.table.dim() :] if index.table.dim() else ()
                 values = index.table[

@@ -85,6 +85,9 @@ def table_reads(
         others: links of the result's axes that the table does not concern.
         apart: whether positions that read nothing belong to another operand.
         loose: whether more is listed than is read.
+
+    Raises:
+        NotImplementedError: if there is no axis along which to tell that a read is a bound.
     """
     if len(table) == 0:
         return ()
@@ -97,12 +100,18 @@ def table_reads(
         if product.size == len(table):
             return (build.split(factors).read(split, product),)
     for parts in _parts(table):
-        products = [_best_product(part) for part, _ in parts]
+        products = [_best_product(part, cut=True) for part, _ in parts]
         if all(p.size == len(part) for p, (part, _) in zip(products, parts, strict=True)):
             return tuple(
                 build.read(part, p, segment)
                 for p, (part, segment) in zip(products, parts, strict=True)
             )
+    if not table.inputs:
+        # Whatever else is linked must tell that this is a bound.
+        if not others:
+            raise NotImplementedError("one value for positions that are no box")
+        loosened = {out: replace(link, status="bound") for out, link in others.items()}
+        build = replace(build, others=loosened)
     return (replace(build, status="bound").read(table, _best_product(table)),)
 
 
@@ -130,7 +139,8 @@ class _Builder:
             links[out] = link
         outputs, inputs = list(table.outputs.items()), list(table.inputs.items())
         linked = {end for end in product.ends if end is not None}
-        for place, (axis, length) in enumerate(outputs):
+        for place in sorted(range(len(outputs)), key=lambda place: place in linked):
+            axis, length = outputs[place]
             reading = np.zeros(length, dtype=bool)
             reading[table.readers[:, place]] = True
             if reading.all() or segment is not None:
@@ -157,8 +167,13 @@ class _Builder:
         return Link(axis, Relation(1, length, 0, Taps.single(positions)), self.status or "exact")
 
 
-def _best_product(table: Table) -> _Product:
-    """The smallest product that holds a table, with as many axes linked as possible."""
+def _best_product(table: Table, *, cut: bool = False) -> _Product:
+    """The smallest product that holds a table, with as many axes linked as possible.
+
+    Args:
+        table: what it must hold.
+        cut: whether the read that it becomes has a segment already.
+    """
     outs, ins = list(table.outputs.values()), list(table.inputs.values())
 
     def pairs(out: int, place: int) -> int:
@@ -175,9 +190,9 @@ def _best_product(table: Table) -> _Product:
         free = [o for o in range(len(outs)) if o not in ends]
         for out in free:
             size *= own_out[out]
-        # Two axes without a link cannot both be told where they read nothing.
+        # Only a segment tells where an axis without a link reads nothing, and a read has but one.
         partial = [o for o in free if own_out[o] < outs[o]]
-        if len(partial) > 1:
+        if len(partial) > (0 if cut else 1):
             for out in partial:
                 size = size // own_out[out] * outs[out]
         if best is None or size < best.size:

@@ -112,7 +112,7 @@ def _looked_up(
         assert link is not None
         kept[out] = link
     if how.constant:
-        reads = table_reads(x, call.shape, how.table(x), kept)
+        reads = table_reads(x, call.shape, how.table(), kept)
     else:
         reads = (Read(x, tuple(kept.get(out) for out in range(len(call.shape)))),)
 
