@@ -38,7 +38,9 @@ DRAWS = 12
 MANY_FORMS = {op for op in rules() if "lstm" in op or "gru" in op or "rnn" in op}
 WITHOUT_DATA = {op for op in rules() if "_like" in op or ".new_" in op or op == "aten.zero"}
 # Rules for the first result only.
-ONE_RESULT = {op for op in rules() if any(part in op for part in ("pool", "norm", "attention"))}
+ONE_RESULT = {
+    op for op in rules() if any(part in op for part in ("pool", "norm", "attention", "bag"))
+}
 # Over a single position these are constant but for what is no number.
 CONSTANT_ON_NUMBERS = {op for op in rules() if "softmax" in op or "var" in op or "std" in op}
 BUMPS = (1e3, -1e3, 0.37, 0.0, 1.0, 2.0)
@@ -57,14 +59,19 @@ def test_every_rule_has_examples() -> None:
     assert set(rule_examples()) == set(rules()) - WITHOUT_DATA
 
 
+def packet_of(op: str) -> Any:
+    """The operator of that name."""
+    namespace, name = op.split(".")
+    return getattr(getattr(torch.ops, namespace), name)
+
+
 class Case:
     """One drawn call with its description and true result."""
 
     def __init__(self, op: str, seed: int) -> None:
         draw = Draw(seed)
         self.example: Example = rule_examples()[op](draw, op)
-        packet = getattr(torch.ops.aten, op.removeprefix("aten."))
-        self.target = getattr(packet, self.example.overload)
+        self.target = getattr(packet_of(op), self.example.overload)
         self.tensors: dict[str, Tensor] = {}
         bound: dict[str, Any] = {}
         schema = self.target._schema.arguments
@@ -87,7 +94,7 @@ class Case:
             constant = position not in self.example.data
             known = value.clone if constant else None
             return Operand(name, tuple(value.shape), value.dtype, constant, known)
-        if isinstance(value, list) and value and isinstance(value[0], Tensor):
+        if isinstance(value, list) and any(isinstance(v, Tensor) for v in value):
             return [self._operands(f"{name}{k}", v, position) for k, v in enumerate(value)]
         return value
 
@@ -118,17 +125,32 @@ class Case:
         pointwise = isinstance(self.description, Pointwise)
         special = pointwise or self.call.op in CONSTANT_ON_NUMBERS
         found = np.zeros((*self.tensors[operand].shape, *self.call.shape), dtype=bool)
-        for start in self.starts() if pointwise else [{}]:
-            self._add_changes(operand, start, (*BUMPS, *SPECIAL) if special else BUMPS, found)
+        bumps = self.example.values.get(operand, (*BUMPS, *SPECIAL) if special else BUMPS)
+        for start in self.starts():
+            self._add_changes(operand, start, tuple(bumps), found)
         return found
 
     def starts(self) -> list[dict[str, Tensor]]:
-        """Values to start from: as drawn, and such that comparisons and conditions can turn."""
-        return [
-            {},
-            {name: torch.ones_like(t) for name, t in self.tensors.items()},
-            {name: torch.zeros_like(t) for name, t in self.tensors.items()},
-        ]
+        """Values to start from: as drawn, such that comparisons and conditions can turn, and
+        whatever restricted data may hold."""
+        chosen = [{}]
+        if isinstance(self.description, Pointwise):
+            free = {n: t for n, t in self.tensors.items() if n not in self.example.values}
+            chosen += [{name: torch.ones_like(t) for name, t in free.items()}]
+            chosen += [{name: torch.zeros_like(t) for name, t in free.items()}]
+        restricted = self.example.values.items()
+        filled = [[(name, v) for v in values] for name, values in restricted]
+        for held in product(*filled) if filled else ():
+            chosen.append({n: torch.full_like(self.tensors[n], v) for n, v in held})
+        for name, values in restricted:
+            for one, other in zip(values, [*values[1:], values[0]], strict=True):
+                # One position alone holds a value, or what is written there last hides the others.
+                for axis, length in enumerate(self.tensors[name].shape):
+                    for position in range(length):
+                        alone = torch.full_like(self.tensors[name], other)
+                        alone.select(axis, position).fill_(one)
+                        chosen.append({name: alone})
+        return chosen
 
     def _add_changes(
         self, operand: str, start: dict[str, Tensor], bumps: tuple[float, ...], found: np.ndarray
@@ -140,12 +162,11 @@ class Case:
                 if x.dtype == torch.int64 and value in SPECIAL + BUMPS[2:3]:
                     continue
                 changed = x.clone()
-                changed[index] = (
-                    changed[index] + 1 if value == 1.0 else torch.tensor(value).to(x.dtype)
-                )
+                further = value == 1.0 and operand not in self.example.values
+                changed[index] = changed[index] + 1 if further else torch.tensor(value).to(x.dtype)
                 after = self.compute({**start, operand: changed})
                 same = (after == base) | (after.isnan() & base.isnan())
-                if after.dtype.is_floating_point:
+                if after.dtype.is_floating_point or after.dtype.is_complex:
                     # The weight of a resize that lands on a sample is rounding, not a tap.
                     same |= (after - base).abs() <= 1e-12 * min(abs(value), 1e3)
                 found[index] |= ~same.numpy()
