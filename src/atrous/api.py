@@ -57,7 +57,8 @@ def receptive_field(
     if found is None:
         raise ValueError(
             f"node must depend on the input, but {node or output or 'the output'!r} does not "
-            f"depend on {source.name!r}. Choose another with input=, output= or node=."
+            f"depend on {source.name!r}.{_others(program, source)} Choose another with input=, "
+            "output= or node=."
         )
     return found
 
@@ -118,6 +119,11 @@ def inspect(
     axes = _checked_axes(axes, len(program.input(input).shape))
     name = type(model).__name__
     return Report(_inspection.inspection(program, name, input=input, axes=axes))
+
+
+def _others(program: Program, source: Node) -> str:
+    names = [repr(name) for name in program.inputs if name != source.name]
+    return f" Other inputs: {', '.join(names)}." if names else ""
 
 
 def _target(program: Program, node: str | None, output: str | None) -> Node:

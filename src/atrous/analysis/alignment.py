@@ -97,7 +97,7 @@ def _compare(
             continue
         found.append(
             Misalignment(
-                node.place.module or node.name,
+                node.label,
                 node.place.source,
                 one.axis,
                 _label(program, first),
@@ -130,4 +130,4 @@ def _partial_period(one: AxisField, other: AxisField) -> int:
 
 def _label(program: Program, name: str) -> str:
     node = program.nodes[name]
-    return node.place.module or node.name
+    return node.label

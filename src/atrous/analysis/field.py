@@ -73,8 +73,14 @@ class AxisField:
                 negative).
 
         Raises:
+            ValueError: if the status is "unknown".
             IndexError: if there is no such output.
         """
+        if self.status == "unknown":
+            raise ValueError(
+                f"field must be known, but an operator has no rule: {self.cause}. "
+                "Teach it with atrous.rule."
+            )
         if output is None:
             return self.lineage.taps(self._typical, clipped=False)
         if not 0 <= output < self.lineage.length:
@@ -147,6 +153,9 @@ class Field:
             size = f"{axis.size}" if low == high else f"{low} to {high}"
             slow, fast = axis.strides
             stride = f"{axis.stride}" if slow == fast else f"{slow} to {fast}"
+            if axis.status == "unknown":
+                lines.append(f"  axis {axis.axis}: unknown ({axis.cause})")
+                continue
             text = (
                 f"  axis {axis.axis}: size {size}, stride {stride}, start {axis.start}, "
                 f"reach {axis.reach[0]} before and {axis.reach[1]} after, {axis.status}"
@@ -245,7 +254,7 @@ def field_of(node: Node, traced: Trace, source: Node, axes: tuple[int, ...]) -> 
     found = []
     for axis in axes:
         key: Source = (source.name, axis)
-        route = traced.united(key, node.place.module or node.name)
+        route = traced.united(key, node.label)
         if route is None:
             continue
         place, lineage = along_axis(route, node.shape)
@@ -256,7 +265,7 @@ def field_of(node: Node, traced: Trace, source: Node, axes: tuple[int, ...]) -> 
                 lineage = along_axis(local, node.shape)[1]
                 measured = replace(measured, local=measure(axis, place, lineage))
         found.append(measured)
-    return Field(node.place.module or node.name, source.name, tuple(found)) if found else None
+    return Field(node.label, source.name, tuple(found)) if found else None
 
 
 def measure(axis: int, output_axis: int | None, lineage: Lineage) -> AxisField:
@@ -267,7 +276,8 @@ def measure(axis: int, output_axis: int | None, lineage: Lineage) -> AxisField:
     lo, hi = pattern.hulls(outputs)
     reads = lo <= hi
     slow, fast = pattern.rates
-    if lineage.status in ("global", "unknown"):
+    whole = lineage.status in ("global", "unknown")
+    if whole and reads.any() and hi[reads].min() >= lineage.inputs - 1 and lo[reads].max() <= 0:
         slow = fast = Fraction(0)
     if not reads.any():
         return AxisField(
@@ -277,6 +287,11 @@ def measure(axis: int, output_axis: int | None, lineage: Lineage) -> AxisField:
     sizes = np.where(reads, hi - lo + 1, 0)
     own = outputs * fast.numerator // fast.denominator
     before, after = (own - lo)[reads].max(), (hi - own)[reads].max()
+    if whole:
+        # The axis itself is the limit of what is read.
+        sizes = np.minimum(sizes, lineage.inputs)
+        lo = np.maximum(lo, 1 - lineage.inputs)
+        before, after = min(before, lineage.inputs - 1), min(after, lineage.inputs - 1)
     return AxisField(
         axis=axis,
         output_axis=output_axis,

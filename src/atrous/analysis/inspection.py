@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from atrous.analysis.alignment import Misalignment, misalignments
-from atrous.analysis.field import Field, default_axes, fields
+from atrous.analysis.field import AxisField, Field, default_axes, fields
 from atrous.graph.program import Node, Program
 
 
@@ -17,20 +17,25 @@ class NodeRow:
 
     Attributes:
         name: unique name of the node.
+        label: what to call it: the module, "path@2" in its second call, or its own name.
         module: path of the module it belongs to; "" for the model itself.
+        calls: the modules around it, outermost first, labelled likewise.
         module_type: that module's class.
         kind: the operator, as "conv2d".
         reads: names of the nodes it reads.
         source: `file:line` in the user's code.
         shape: shape of its value.
         field: its receptive field; None if it does not depend on the chosen input.
-        growth: per axis of the field, how much larger it is than the largest it reads.
-        parameters: elements of the parameters it reads.
+        growth: per axis of the field, how much larger it is than the largest it reads; without
+            the ways on which all is read, and 0 where there are no others.
+        parameters: elements of the parameters it is the first to read.
         macs: multiply-accumulate operations of convolutions and matrix products.
     """
 
     name: str
+    label: str
     module: str
+    calls: tuple[str, ...]
     module_type: str
     kind: str
     reads: tuple[str, ...]
@@ -88,7 +93,8 @@ def inspection(
     source = program.input(input)
     wanted = axes if axes is not None else default_axes(program, source)
     found = fields(program, input=input, axes=wanted)
-    rows = tuple(_row(program, node, found) for node in program.nodes.values())
+    counted: set[str] = set()
+    rows = tuple(_row(program, node, found, counted) for node in program.nodes.values())
     return Inspection(
         model=model,
         input=source.name,
@@ -101,17 +107,20 @@ def inspection(
         macs=sum(row.macs for row in rows),
         misalignments=tuple(misalignments(program, found)),
         unknown=tuple(
-            (node.place.module or node.name, getattr(node.description, "reason", ""))
-            for node in program.unknown
+            (node.label, getattr(node.description, "reason", "")) for node in program.unknown
         ),
     )
 
 
-def _row(program: Program, node: Node, found: Mapping[str, Field]) -> NodeRow:
+def _row(program: Program, node: Node, found: Mapping[str, Field], counted: set[str]) -> NodeRow:
     field = found.get(node.name)
+    own = [name for name in node.parameters if name not in counted]
+    counted.update(own)
     return NodeRow(
         name=node.name,
+        label=node.label,
         module=node.place.module,
+        calls=node.place.calls,
         module_type=node.place.module_type,
         kind=node.kind,
         reads=tuple(dict.fromkeys(operand.name for operand in node.operands)),
@@ -119,7 +128,7 @@ def _row(program: Program, node: Node, found: Mapping[str, Field]) -> NodeRow:
         shape=node.shape,
         field=field,
         growth=_growth(node, field, found),
-        parameters=sum(program.parameters[name] for name in node.parameters),
+        parameters=sum(program.parameters[name] for name in own),
         macs=node.description.macs if node.description else 0,
     )
 
@@ -128,14 +137,21 @@ def _growth(node: Node, field: Field | None, found: Mapping[str, Field]) -> tupl
     if field is None:
         return ()
     before = [
-        {axis.axis: axis.size for axis in found[o.name].axes}
+        {axis.axis: _local_size(axis) for axis in found[o.name].axes}
         for o in node.operands
         if o.name in found
     ]
     return tuple(
-        axis.size - max((sizes.get(axis.axis, 0) for sizes in before), default=axis.size)
+        _local_size(axis)
+        - max((sizes.get(axis.axis, 0) for sizes in before), default=_local_size(axis))
+        if axis.status != "global" or axis.local
+        else 0
         for axis in field.axes
     )
+
+
+def _local_size(axis: AxisField) -> int:
+    return axis.size if axis.local is None else axis.local.size
 
 
 def branches(

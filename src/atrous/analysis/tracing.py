@@ -64,7 +64,7 @@ def _of_node(node: Node, traces: Mapping[str, Trace]) -> Trace:
     reads = [r for r in node.description.reads if not r.operand.is_constant]
     if len(reads) == 1 and _changes_nothing(reads[0], node):
         return traces[reads[0].operand.name]
-    where = node.place.module or node.name
+    where = node.label
     if isinstance(node.description, Unknown):
         where = f"{where} ({node.description.reason})"
     parts = [_through(read, node, traces[read.operand.name], where) for read in reads]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
 from rich.console import Console
+from torch import nn
 
 import atrous
 from atrous.cli.progress import working
@@ -77,9 +79,11 @@ def inspect(
         raise ValueError(
             "--html, --json-file and --depth must be given without --node, --output and --branches."
         )
+    if as_json and depth is not None:
+        raise ValueError("--json must be given without --depth: it holds every node.")
     for path in (html, json_file):
-        if path is not None and path.is_dir():
-            raise ValueError(f"a report must be written to a file, got the folder {str(path)!r}.")
+        if path is not None:
+            _check_writable(path)
     if node is not None and output is not None:
         raise ValueError("--node and --output must not be given together. Choose one.")
     x = _inputs(found, model, shapes or [], batch, dtype)
@@ -116,6 +120,19 @@ def inspect(
                 console.print(f"written to {path}")
 
 
+def _check_writable(path: Path) -> None:
+    """Make the folder a report goes to, before any work is done."""
+    if path.is_dir():
+        raise ValueError(f"a report must be written to a file, got the folder {str(path)!r}.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"a report must be in a folder that can be made, got {str(path)!r} ({error.strerror}). "
+            "Choose another."
+        ) from error
+
+
 def _show(console: Console, report: Report, depth: int | None, as_json: bool) -> None:
     if as_json:
         print_json(report.to_dict())
@@ -144,7 +161,15 @@ def _inputs(found: Resolved, name: str, shapes: list[str], batch: int, dtype: st
         raise ValueError(f"--dtype must be a type of torch, as float32 or int64, got {dtype!r}.")
     if not shapes:
         if found.input_shape is None:
-            raise ValueError(f"--input must be given for {name!r}, as --input 3x224x224.")
+            again = ""
+            if isinstance(found.model, nn.Module):
+                again = (
+                    f" Its forward takes ({', '.join(signature(found.model.forward).parameters)})."
+                )
+            raise ValueError(
+                f"--input must be given for {name!r}: its shape without batch, as 3x224x224 for an "
+                f"image or 1x16000 for a waveform, and again for every further input.{again}"
+            )
         return torch.empty((batch, *found.input_shape[1:]), dtype=kind)
     positional, named = [], {}
     for shape in shapes:

@@ -77,13 +77,16 @@ class Lineage:
         self.is_input = False
         self.status: Status = "exact"
         self.cause = ""
+        self._since = self.order
         for edge in self.edges:
-            for status, cause in (
-                (edge.source.status, edge.source.cause),
-                (edge.status, edge.cause),
+            # Of equally bad causes the first one on the way from the input is told.
+            for status, cause, since in (
+                (edge.source.status, edge.source.cause, edge.source._since),
+                (edge.status, edge.cause, self.order),
             ):
-                if SEVERITY.index(status) > SEVERITY.index(self.status):
-                    self.status, self.cause = status, cause
+                worse = SEVERITY.index(status) - SEVERITY.index(self.status)
+                if worse > 0 or (worse == 0 and status != "exact" and since < self._since):
+                    self.status, self.cause, self._since = status, cause, since
         self._interior: tuple[int, int] | None = None
 
     @classmethod

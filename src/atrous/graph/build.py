@@ -411,10 +411,20 @@ def _attribute(module: Any, path: str) -> Any:
 
 def _place(node: fx.Node) -> Place:
     stack = node.meta.get("nn_module_stack") or {}
+    calls = []
+    for key, (path, _) in stack.items():
+        # Another call of the same module has a number behind its key.
+        number = int(key.rpartition("@")[2]) + 1 if "@" in key else 1
+        plain = path.partition("@")[0]
+        if plain:
+            calls.append(plain if number == 1 else f"{plain}@{number}")
     path, kind = next(reversed(stack.values()), ("", ""))
     name = kind if isinstance(kind, str) else kind.__qualname__
     return Place(
-        path.partition("@")[0], name.rpartition(".")[2], node.meta.get("stack_trace") or ""
+        path.partition("@")[0],
+        name.rpartition(".")[2],
+        node.meta.get("stack_trace") or "",
+        tuple(calls),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 import torch
@@ -65,14 +66,26 @@ def explain(
     at = f" at {module!r}" if module else ""
     fit = fitting_shape(model, args, kwargs)
     todo = (
-        f"An input of shape {fit} fits." if fit is not None
-        else "Check the input's shape, type and number of arguments against forward()."
+        f"An input of shape {fit} fits." if fit is not None else _advice(failure, model, args)
     )  # fmt: skip
     found = CaptureError(
         f"{name} does not run on an input of shape {shapes}{at}{_place(failure)}: {said}. {todo}"
     )
     found.fitting_shape = fit
     return found
+
+
+def _advice(failure: Exception, model: nn.Module, args: tuple[Any, ...]) -> str:
+    """What to do about a model that does not run."""
+    text = str(failure)
+    takes = ", ".join(signature(model.forward).parameters)
+    if isinstance(failure, TypeError) and "forward()" in text:
+        return f"Its forward takes ({takes}): give an input for each, as a tuple or by name."
+    if isinstance(failure, AttributeError | NameError | ImportError | KeyError):
+        return "Mend that line; the model fails in the same way when it is called."
+    if any(not a.is_floating_point() for a in args if isinstance(a, Tensor)) and "type" in text:
+        return "Give a floating-point input."
+    return f"Check the inputs' shapes and types against forward({takes})."
 
 
 def _is_data_dependent(error: Exception) -> bool:

@@ -27,11 +27,18 @@ class Place:
         module: path of the innermost module, "" for the model itself.
         module_type: that module's class name.
         trace: Python frames at the call, outermost first.
+        calls: the modules around it, outermost first, as paths; "path@2" in a second call.
     """
 
     module: str
     module_type: str
     trace: str = field(repr=False)
+    calls: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The module's path, "path@2" in its second call; "" for the model itself."""
+        return self.calls[-1] if self.calls else self.module
 
     @cached_property
     def source(self) -> str:
@@ -82,6 +89,11 @@ class Node:
         return self.call.op.rpartition(".")[2] if self.call else "input"
 
     @property
+    def label(self) -> str:
+        """What to call it: the module it belongs to, or its own name outside all."""
+        return self.place.label or self.name
+
+    @property
     def operands(self) -> tuple[Operand, ...]:
         """The data it reads; constants left out."""
         if self.description is None:
@@ -118,16 +130,14 @@ class Program:
     def _by_module(self) -> dict[str, str]:
         last: dict[str, str] = {}
         for node in self.nodes.values():
-            path = node.place.module
-            while True:
-                last[path] = node.name
-                if not path:
-                    break
-                path = path.rpartition(".")[0]
+            for call in ("", *node.place.calls):
+                last[call] = node.name
         return last
 
     def find(self, name: str) -> Node:
         """The last node of a module by the module's path, or a node by its own name.
+
+        A module that is called again is "path@2" then.
 
         Raises:
             KeyError: if there is none; the message names the nearest.

@@ -19,6 +19,12 @@ th, td { padding: .25rem .7rem .25rem 0; text-align: left; border-bottom: 1px so
 th { position: sticky; top: 0; background: Canvas; }
 td.n, th.n { text-align: right; }
 td:first-child { font-family: ui-monospace, monospace; font-size: .85rem; }
+.exact { color: #15803d; } .bound { color: #b45309; } .global { color: #0e7490; }
+.unknown { color: #dc2626; }
+@media (prefers-color-scheme: dark) {
+  .exact { color: #4ade80; } .bound { color: #fbbf24; } .global { color: #22d3ee; }
+  .unknown { color: #f87171; }
+}
 svg { width: 100%; height: auto; max-width: 60rem; }
 svg text { fill: currentColor; font-size: 11px; }
 """
@@ -29,7 +35,7 @@ def to_html(found: Inspection) -> str:
     """The page; every text that comes from the model is escaped."""
     shape = " x ".join(map(str, found.input_shape))
     outputs = "".join(
-        f"<p>{escape(describe_field(field, label).plain)}</p>"
+        f"<p>{escape(describe_field(field, label).plain).replace(chr(10), '<br>')}</p>"
         for label, name in found.outputs.items()
         if (field := found.row(name).field) is not None
     )
@@ -37,10 +43,16 @@ def to_html(found: Inspection) -> str:
         f'<p class="warn">out of step: {escape(str(m))} '
         f'<span class="note">{escape(m.source)}</span></p>'
         for m in found.misalignments
-    ) + "".join(
-        f'<p class="warn">unknown: {escape(node)}: {escape(reason)}</p>'
-        for node, reason in found.unknown
     )
+    reasons: dict[str, list[str]] = {}
+    for node, reason in found.unknown:
+        reasons.setdefault(reason, []).append(node)
+    for reason, nodes in reasons.items():
+        more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
+        notes += f'<p class="warn">unknown: {escape(reason)} (at {escape(nodes[0])}{more})</p>'
+    others = [name for name in found.inputs if name != found.input]
+    if others:
+        notes += f'<p class="note">Fields refer to input {escape(found.input)!r}.</p>'
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
@@ -64,9 +76,12 @@ def _table(found: Inspection) -> str:
 
 
 def _line(row: NodeRow) -> str:
+    status = row.field.status if row.field else ""
     cells = "".join(
         f"<td class='n'>{escape(str(c))}</td>"
         if k in _NUMERIC or k > 8
+        else f"<td class='{status}'>{escape(str(c))}</td>"
+        if k == 8
         else f"<td>{escape(str(c))}</td>"
         for k, c in enumerate(_cells(row))
     )
@@ -77,18 +92,23 @@ _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 900.0, 260.0, 50.0, 24.0
 
 
 def _growth_chart(found: Inspection) -> str:
-    """Field size of every node, joined to the nodes it reads; the input's length is dashed."""
+    """Field size of every node, joined to the nodes it reads; the input's length is dashed.
+
+    Where all is read besides, the size is that of the other ways; a node that knows no other way,
+    or nothing at all, is left out.
+    """
     rows = [row for row in found.rows if row.field is not None]
-    sizes = [
-        {
-            row.name: axis.size
+    sizes = []
+    for a in found.axes:
+        told = {
+            row.name: axis if axis.local is None else axis.local
             for row in rows
             if row.field
             for axis in row.field.axes
             if axis.axis == a
         }
-        for a in found.axes
-    ]
+        known = ("exact", "bound")
+        sizes.append({name: axis.size for name, axis in told.items() if axis.status in known})
     # Axes along which all fields are equal share one drawing.
     distinct: dict[tuple[tuple[str, int], ...], list[int]] = {}
     for axis, by_name in zip(found.axes, sizes, strict=True):
@@ -119,9 +139,7 @@ def _growth_chart(found: Inspection) -> str:
                 for name in row.reads
                 if name in at
             ]
-            label = (
-                f"{row.module or row.name}: {by_name[row.name]} on axis {', '.join(map(str, axes))}"
-            )
+            label = f"{row.label}: {by_name[row.name]} on axis {', '.join(map(str, axes))}"
             parts.append(
                 f"<circle cx='{x:.1f}' cy='{y:.1f}' r='3' fill='var(--accent)'>"
                 f"<title>{escape(label)}</title></circle>"
@@ -130,8 +148,16 @@ def _growth_chart(found: Inspection) -> str:
         f"<svg viewBox='0 0 {_WIDTH:.0f} {_HEIGHT:.0f}' role='img' "
         f"aria-label='field size by node'>{''.join(parts)}"
         f"<text x='{_LEFT}' y='{_HEIGHT - 6}'>nodes in order, joined to what they read; "
-        "dashed: length of the input</text></svg>"
+        "dashed level: length of the input; nodes that read everything, and nothing else, are left "
+        f"out{_lines_legend(list(distinct.values()))}</text></svg>"
     )
+
+
+def _lines_legend(axes: list[list[int]]) -> str:
+    if len(axes) < 2:
+        return ""
+    first, *others = (", ".join(map(str, group)) for group in axes)
+    return f"; solid lines: axis {first}, dashed lines: axis {' and '.join(others)}"
 
 
 def _level(size: int, y: float, dashed: bool) -> str:

@@ -40,6 +40,7 @@ def row_to_dict(row: NodeRow) -> dict[str, Any]:
     """One node."""
     return {
         "name": row.name,
+        "label": row.label,
         "module": row.module,
         "module_type": row.module_type,
         "kind": row.kind,

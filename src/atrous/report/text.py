@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -32,17 +32,22 @@ def render(found: Inspection, *, depth: int | None = None) -> RenderableType:
         depth: with a number, one row per module at most that many levels deep: its last node.
     """
     rows = list(found.rows) if depth is None else modules(found, depth)
+    outputs = {name: label for label, name in found.outputs.items()}
     shape = "x".join(map(str, found.input_shape))
     title = Text(f"{found.model} on {found.input} {shape}", style="italic")
-    return Group(title, _NodeTable(rows), *_summary(found))
+    return Group(title, _NodeTable(rows, outputs), *_summary(found))
 
 
 class _NodeTable:
     """The rows in as many columns as there is room for."""
 
-    def __init__(self, rows: Sequence[NodeRow]) -> None:
+    def __init__(self, rows: Sequence[NodeRow], outputs: Mapping[str, str]) -> None:
         # Names come from the model: no markup in them.
         self._cells = [[Text(c) if isinstance(c, str) else c for c in _cells(row)] for row in rows]
+        several = len(outputs) > 1
+        for row, cells in zip(rows, self._cells, strict=True):
+            if several and row.name in outputs:
+                cells[0] = Text.assemble(row.label, (f" = output {outputs[row.name]!r}", "bold"))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         columns = list(_COLUMNS)
@@ -54,6 +59,9 @@ class _NodeTable:
             if console.measure(table, options=endless).maximum <= options.max_width:
                 break
         yield table
+        left_out = [name for name in _COLUMNS if name not in columns]
+        if left_out:
+            yield Text(f"(no room for {', '.join(left_out)}; widen the terminal)", style="dim")
 
     def _table(self, columns: Sequence[str]) -> Table:
         table = Table(header_style="bold", box=None, pad_edge=False)
@@ -73,17 +81,18 @@ def modules(found: Inspection, depth: int) -> list[NodeRow]:
     """One row per module path cut at `depth`, in order: the last node, with costs added up."""
     groups: dict[str, list[NodeRow]] = {}
     for row in found.rows:
-        path = ".".join(row.module.split(".")[:depth]) if row.module else row.name
-        groups.setdefault(path, []).append(row)
+        groups.setdefault(row.calls[:depth][-1] if row.calls else row.name, []).append(row)
     merged = []
     for path, rows in groups.items():
         last = rows[-1]
         first = next((r for r in rows if r.field), last)
-        inside = path == last.module or len(rows) == 1
+        inside = path == last.label or len(rows) == 1
         merged.append(
             NodeRow(
                 name=last.name,
-                module=path if last.module else "",
+                label=path,
+                module=path.partition("@")[0] if last.module else "",
+                calls=last.calls[:depth],
                 module_type=last.module_type if inside else "",
                 kind=last.kind if len(rows) == 1 else f"{len(rows)} nodes",
                 reads=last.reads,
@@ -101,31 +110,30 @@ def modules(found: Inspection, depth: int) -> list[NodeRow]:
 def _grown(first: NodeRow, last: NodeRow) -> tuple[int, ...]:
     if first.field is None or last.field is None:
         return ()
+    pairs = zip(first.field.axes, last.field.axes, first.growth, strict=False)
     return tuple(
-        b.size - a.size + g
-        for a, b, g in zip(first.field.axes, last.field.axes, first.growth, strict=False)
+        0 if "all" in (_size(a), _size(b)) else _local(b) - _local(a) + g for a, b, g in pairs
     )
 
 
+def _local(axis: AxisField) -> int:
+    return axis.size if axis.local is None else axis.local.size
+
+
 def _cells(row: NodeRow) -> list[RenderableType]:
-    name = row.module or row.name
-    cells: list[RenderableType] = [name, row.kind, "x".join(map(str, row.shape))]
+    cells: list[RenderableType] = [row.label, row.kind, "x".join(map(str, row.shape))]
     if row.field is None:
         cells += ["", "", "", "", "", ""]
     elif row.field.status == "unknown":
         cells += ["?", "?", "?", "?", "", Text("unknown", style=_COLOURS["unknown"])]
-    elif row.field.status == "global":
-        # Every output reads the same: no stride, no position of its own.
-        sizes = _per_axis(row.field.axes, _size)
-        cells += [sizes, "-", "-", "-", "", Text("global", style=_COLOURS["global"])]
     else:
         axes = row.field.axes
         cells += [
             _per_axis(axes, _size),
             _per_axis(axes, _stride),
-            _per_axis(axes, lambda a: str(a.start)),
-            _per_axis(axes, lambda a: f"{a.reach[0]}+{a.reach[1]}"),
-            _joined(f"{g:+d}" if g else "" for g in row.growth),
+            _per_axis(axes, _start),
+            _per_axis(axes, _reach),
+            _joined(f"{g:+d}" if g else "+0" for g in row.growth) if any(row.growth) else "",
             Text(row.field.status, style=_COLOURS[row.field.status]),
         ]
     return [*cells, _count(row.parameters), _count(row.macs)]
@@ -142,13 +150,36 @@ def _joined(texts: Iterable[str]) -> str:
 
 
 def _size(axis: AxisField) -> str:
+    if axis.status == "global":
+        # What is read besides, where nothing is read whole, is what people ask for.
+        return "all" if axis.local is None else f"all, {_size(axis.local)}"
     low, high = axis.sizes
     return f"{high}" if low == high else f"{low}-{high}"
 
 
 def _stride(axis: AxisField) -> str:
-    slow, fast = axis.strides
+    own = _own(axis)
+    if own is None:
+        return "-"
+    slow, fast = own.strides
     return _fraction(fast) if slow == fast else f"{_fraction(slow)}-{_fraction(fast)}"
+
+
+def _start(axis: AxisField) -> str:
+    own = _own(axis)
+    return "-" if own is None else str(own.start)
+
+
+def _reach(axis: AxisField) -> str:
+    own = _own(axis)
+    return "-" if own is None else f"{own.reach[0]}+{own.reach[1]}"
+
+
+def _own(axis: AxisField) -> AxisField | None:
+    """What moves with the output: the axis itself, or its local part; None if all is read alike."""
+    if axis.status != "global" or axis.stride:
+        return axis
+    return axis.local
 
 
 def _fraction(value: Fraction) -> str:
@@ -166,13 +197,15 @@ def _count(value: int) -> str:
 
 def _summary(found: Inspection) -> list[RenderableType]:
     lines: list[RenderableType] = [Text("")]
+    if not any(found.row(name).field for name in found.outputs.values()):
+        lines.append(Text(f"no output depends on input {found.input!r}", style="yellow"))
     for label, name in found.outputs.items():
         field = found.row(name).field
         if field is not None:
             lines.append(describe_field(field, f"output {label!r}" if label != "output" else label))
     lines.append(
-        Text(f"{found.parameters:,} parameters, {_count(found.macs) or '0'} MACs, "
-             f"{len(found.rows)} nodes")
+        Text(f"{found.parameters:,} parameters, {'at least ' if found.unknown else ''}"
+             f"{_count(found.macs) or '0'} MACs, {len(found.rows)} nodes")
     )  # fmt: skip
     others = [repr(name) for name in found.inputs if name != found.input]
     if others:
@@ -212,15 +245,24 @@ def _sentence(axis: AxisField) -> str:
     if axis.status == "unknown":
         return f"unknown, because of {axis.cause}"
     if axis.status == "global":
-        text = f"reads all {axis.length} positions (global, because of {axis.cause})"
+        side = ""
+        if axis.stride:
+            side = " up to its own" if axis.reach[1] < axis.reach[0] else " from its own on"
+        text = f"reads all {axis.length} positions{side} (global, because of {axis.cause})"
         return text if axis.local is None else f"{text}; without that {_sentence(axis.local)}"
+    share = f", {axis.density:.0%} of it read" if axis.density < 1 else ""
     if axis.output_axis is None:
-        return f"reads {_size(axis)} positions whatever the output ({axis.status}, {axis.cause})"
+        note = f" ({axis.status}, because of {axis.cause})" if axis.cause else ""
+        first = axis.start
+        return (
+            f"field {_size(axis)}{share}, the same for every output, from position {first} to "
+            f"{first + axis.size - 1} of {axis.length}{note}"
+        )
     lo, hi = axis.interior
     inside = f"{hi - lo} of {axis.lineage.length} outputs" if hi > lo else "no output"
     note = f" (a bound, because of {axis.cause})" if axis.status == "bound" else ""
     return (
-        f"field {_size(axis)}{note}, stride {_stride(axis)}, start {axis.start}, "
+        f"field {_size(axis)}{share}{note}, stride {_stride(axis)}, start {axis.start}, "
         f"{axis.reach[0]} before and {axis.reach[1]} after; {inside} clear of the border"
     )
 
@@ -231,7 +273,7 @@ def branch_table(branches: Sequence[Field]) -> Table:
         title="branches", title_justify="left", header_style="bold", box=None, pad_edge=False
     )
     table.add_column("branch", overflow="fold")
-    for title in ("field", "stride", "start", "reach"):
+    for title in ("field", "stride", "start", "reach", "read"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("status")
     for field in branches:
@@ -239,8 +281,9 @@ def branch_table(branches: Sequence[Field]) -> Table:
             Text(field.node),
             _per_axis(field.axes, _size),
             _per_axis(field.axes, _stride),
-            _per_axis(field.axes, lambda a: str(a.start)),
-            _per_axis(field.axes, lambda a: f"{a.reach[0]}+{a.reach[1]}"),
+            _per_axis(field.axes, _start),
+            _per_axis(field.axes, _reach),
+            _per_axis(field.axes, lambda a: f"{a.density:.0%}"),
             Text(field.status, style=_COLOURS[field.status]),
         )
     return table

@@ -84,7 +84,7 @@ def _run(program: Program, node: Node, box: Box, regions: Mapping[str, Region]) 
     if isinstance(description, Unknown):
         raise ValueError(
             f"every operator must have a rule, got {description.reason} at "
-            f"{node.place.module or node.name!r}. Teach it with atrous.rule."
+            f"{node.label!r}. Teach it with atrous.rule."
         )
 
     def region(operand: Operand) -> Region:
