@@ -66,7 +66,11 @@ def fitted(
         if len(odd) <= _FEW * matter:
             break
     if best is None:
-        return Relation(outputs, inputs, 0, table, rates=_rates(table, present))
+        # Beyond its ends, which padding later reads, the table goes on at its mean rate.
+        span = int(present[-1] - present[0])
+        rise = int(table.lo[present[-1]] - table.lo[present[0]])
+        step = round(Fraction(rise * outputs, max(span, 1)))
+        return Relation(outputs, inputs, step, table, rates=_rates(table, present))
     relation, odd = best
     _, offsets, counts = table.pick(odd)
     at_row = np.repeat(np.arange(len(odd), dtype=np.int64), table.lengths[odd])
