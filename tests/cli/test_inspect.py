@@ -107,7 +107,7 @@ def test_files_modules_and_saved_programs(
         (["--dtype", "complex64"], "x must be real and not quantised"),
         (["--node", "layer9"], "Did you mean 'layer3' or"),
         (["--axes", "2;3"], "--axes must be numbers"),
-        (["--axes", "7"], "axes must be between 0 and 3"),
+        (["--axes", "7"], "axes must be whole numbers between -4 and 3"),
         (["--nonsense"], "No such option"),
         (["--batch", "0"], "--batch must be at least 1, got 0"),
         (["--depth", "two"], "--depth"),

@@ -149,6 +149,20 @@ def padded(inputs: int, left: int, right: int, mode: PadMode = "constant") -> Re
     )
 
 
+def rolled(length: int, shift: int) -> Relation:
+    """Positions moved on by `shift`, those behind the end coming back at the front.
+
+    >>> [*map(list, map(rolled(4, 1).row, range(4)))]
+    [[3], [0], [1], [2]]
+    """
+    shift %= max(length, 1)
+    source = (np.arange(length, dtype=np.int64) - shift) % max(length, 1)
+    # The longer part is the pattern, the shorter one the exceptions.
+    start = -shift if shift <= length - shift else length - shift
+    odd = {int(o): [int(source[o])] for o in np.flatnonzero(source != np.arange(length) + start)}
+    return Relation.of(length, length, [[start]], exceptions=odd)
+
+
 def adaptive(outputs: int, inputs: int) -> Relation:
     """Adaptive pooling: output `o` reads `floor(o * n / m)` up to `ceil((o + 1) * n / m)`."""
     common = gcd(outputs, inputs)

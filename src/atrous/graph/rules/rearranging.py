@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from atrous.geometry.primitives import rolled
 from atrous.geometry.relation import Relation
 from atrous.graph.example import Draw, Example
 from atrous.graph.factors import Factors, factors_of
@@ -120,18 +121,9 @@ def roll(call: Call) -> Description:
     links = list(identity_links(x, x.shape))
     for axis, shift in total.items():
         n = x.shape[axis]
-        links[axis] = Link(axis, _rolled(n, shift))
+        links[axis] = Link(axis, rolled(n, shift))
     read = Read(x, tuple(links))
     return Movement((read,), mover(read, "self"))
-
-
-def _rolled(length: int, shift: int) -> Relation:
-    shift %= max(length, 1)
-    # The longer part is the pattern, the shorter one the exceptions.
-    start = -shift if shift <= length - shift else length - shift
-    source = (np.arange(length, dtype=np.int64) - shift) % max(length, 1)
-    odd = {int(o): [int(source[o])] for o in np.flatnonzero(source != np.arange(length) + start)}
-    return Relation.of(length, length, [[start]], exceptions=odd)
 
 
 @rule("aten.repeat", "aten.tile", "aten.repeat_interleave", examples=_repeat_examples)

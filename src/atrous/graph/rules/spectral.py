@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from atrous.geometry.lineage import Status
-from atrous.geometry.primitives import padded
+from atrous.geometry.primitives import rolled
 from atrous.geometry.relation import Relation
 from atrous.geometry.taps import Taps
 from atrous.graph.example import Draw, Example
@@ -142,6 +142,6 @@ def shift(call: Call) -> Description:
     for axis in dims:
         n = x.shape[axis]
         by = n // 2 if call.op.endswith("fft_fftshift") else (n + 1) // 2
-        links[axis] = Link(axis, padded(n, by, -by, "circular"))
+        links[axis] = Link(axis, rolled(n, by))
     read = Read(x, tuple(links))
     return Movement((read,), mover(read, "self"))
