@@ -79,6 +79,8 @@ class Case:
             self.output = draw.randint(0, len(self.result) - 1) if several else 0
         self.whole = self.pick(self.result)
         self.tensors: dict[str, Tensor] = {}
+        # Wrong versions of this case share them.
+        self.truths: dict[str, np.ndarray] = {}
         bound: dict[str, Any] = {}
         for position, (name, value) in enumerate(values.items()):
             bound[name] = self._operands(name, value, position)
@@ -116,12 +118,18 @@ class Case:
 
     def changes(self, operand: str) -> np.ndarray:
         """Which outputs change with each element of an operand: `(*operand, *result)`."""
+        if operand not in self.truths:
+            self.truths[operand] = self._changes(operand)
+        return self.truths[operand]
+
+    def _changes(self, operand: str) -> np.ndarray:
         pointwise = isinstance(self.description, Pointwise)
         found = np.zeros((*self.tensors[operand].shape, *self.call.shape), dtype=bool)
         bumps: tuple[float, ...] = (*BUMPS, *SPECIAL) if pointwise else BUMPS
         bumps = tuple(self.example.values.get(operand, bumps))
         for start in self.starts():
-            self._add_changes(operand, start, bumps, found)
+            if not found.all():
+                self._add_changes(operand, start, bumps, found)
         return found
 
     def starts(self) -> list[dict[str, Tensor]]:
