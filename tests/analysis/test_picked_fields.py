@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import atrous
+from atrous.graph.capture import capture
+from atrous.run.regions import run_box
 
 LENGTH = 16
 
@@ -77,6 +79,19 @@ ROWS: dict[str, Callable[[Tensor], Tensor]] = {
 def test_taps_through_a_constant_index_are_exact(name: str) -> None:
     x = torch.rand(1, 1, LENGTH, dtype=torch.float64)
     assert_taps(Between(ROWS[name]), x, 2, 2)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_boxes_through_a_constant_index_are_computed_from_what_they_read(name: str) -> None:
+    x = torch.rand(1, 1, LENGTH, dtype=torch.float64)
+    model = Between(ROWS[name])
+    program = capture(model, x)
+    whole = model(x)
+    for lo in range(0, whole.shape[2], 2):
+        for hi in (lo + 1, whole.shape[2]):
+            box = ((0, 1), (0, 1), (lo, hi))
+            part = run_box(program, {program.inputs[0]: x}, program.output().name, box)
+            torch.testing.assert_close(part, whole[:, :, lo:hi])
 
 
 def test_taps_through_a_registered_index_are_exact() -> None:

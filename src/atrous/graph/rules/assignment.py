@@ -40,7 +40,7 @@ def _put_examples(draw: Draw, op: str) -> Example:
     i, j = draw.randint(1, b), draw.randint(1, c)
     some, others = torch.tensor(draw.sample(range(b), i)), torch.tensor(draw.sample(range(c), j))
     if draw.random() < 0.3:
-        indices: list[Tensor | None] = [None, draw.indices(b, i)]
+        indices: list[Tensor | None] = [None, draw.indices(b, i) - draw.some([0, b])]
         values = draw.tensor(*draw.some([(a, i, c), (i, 1), (c,), ()]))
         return Example("default", (x, indices, values, accumulate), (0, 1, 2),
                        {"indices1": range(b)})  # fmt: skip

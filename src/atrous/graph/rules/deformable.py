@@ -34,9 +34,9 @@ _SAMPLER = Sampler(BILINEAR, ZEROS, align_corners=True)
 
 def _examples(draw: Draw, op: str) -> Example:
     groups, parts = draw.some([(1, 1), (2, 1), (1, 2), (2, 2)])
-    channels = max(groups, parts) * draw.randint(1, 2)
+    channels = 2 * max(groups, parts) // draw.randint(1, 2)
     kernel, pad = draw.some([(1, 1), (1, 2), (2, 1)]), draw.some([(0, 0), (0, 1), (1, 0)])
-    stride, dilation = draw.lengths(2, 1, 2), draw.lengths(2, 1, 2)
+    stride, dilation = draw.some([(1, 2), (2, 1), (2, 2)]), draw.lengths(2, 1, 2)
     spatial = tuple(
         max(2, (k - 1) * d + 1 - 2 * p) for k, d, p in zip(kernel, dilation, pad, strict=True)
     )

@@ -58,12 +58,17 @@ def _index_examples(draw: Draw, op: str) -> Example:
         [torch.arange(a - a % 2).reshape(2, -1)],
         [draw.indices(a, i), draw.indices(b, i), draw.indices(c)],
         [torch.arange(a) % 3 < 2],
+        [None, draw.indices(b, 2, j)[torch.tensor([0, 1, 0])]],
     ]
     number = draw.randrange(len(constant) + 3)
     if number < len(constant):
         indices = constant[number]
         if op.endswith("unsafe_index") and indices[0] is not None:
             indices[0] = indices[0].long()
+        if draw.random() < 0.2:
+            # Indices that are no neighbours stand in front.
+            apart = [None, draw.indices(2, i), None, draw.indices(2, i)]
+            return Example("Tensor", (draw.tensor(2, 2, 3, 2), apart))
         return Example("Tensor", (x, indices))
     small = x[:, :, :3]
     given = draw.some([[None, draw.indices(b, i)], [None, draw.indices(b, i, 2)]])
@@ -71,7 +76,7 @@ def _index_examples(draw: Draw, op: str) -> Example:
         pair = [draw.indices(a, i, 1), None, draw.indices(small.shape[2], 2)]
         values = {"indices0": range(a), "indices2": range(small.shape[2])}
         return Example("Tensor", (small, pair), (0, 1), values)
-    return Example("Tensor", (small, given), (0, 1), {"indices1": range(b)})
+    return Example("Tensor", (small, given), (0, 1), {"indices1": range(-1, b)})
 
 
 @rule("aten.index", "aten._unsafe_index", examples=_index_examples)

@@ -40,10 +40,10 @@ _MOVING = {"aten.scatter", "aten.index_copy", "aten.index_fill"}
 def _examples(draw: Draw, op: str) -> Example:
     args: tuple[Any, ...]
     name = op.removeprefix("aten.")
-    x = draw.tensor(*draw.lengths(3, 2, 4))
+    data = draw.random() < 0.5
+    x = draw.tensor(*draw.lengths(3, 2, 3 if data else 4))
     dim = draw.some([1, 2, -1])
     length = x.shape[dim]
-    data = draw.random() < 0.5
     if name.startswith("index"):
         count = draw.randint(1, length)
         index = torch.tensor(draw.sample(range(length), count))
@@ -60,7 +60,8 @@ def _examples(draw: Draw, op: str) -> Example:
         shape = [draw.some([n, draw.randint(1, n)]) for n in x.shape]
         along = [1, 1, 1]
         along[dim] = shape[dim]
-        order = torch.tensor(draw.sample(range(length), shape[dim])).reshape(along).expand(shape)
+        order = torch.tensor(draw.sample(range(length), shape[dim]))
+        order = draw.some([order, order // 2]).reshape(along).expand(shape)
         index = draw.some([order, draw.indices(length, *shape)]) if not data else (
             draw.indices(length, *shape))  # fmt: skip
         source = draw.tensor(*(n + draw.randint(0, 1) for n in shape)) + 1

@@ -87,7 +87,7 @@ def _examples(draw: Draw, op: str) -> Example:
     returns = draw.random() < 0.8
     if draw.random() < 0.5:
         # For an odd difference PyTorch itself reads beyond what it has padded.
-        aligned = draw.some([None, (size - length) % 2 == 0])
+        aligned = (size - length) % 2 == 0 or None
         return Example("default", (x, size, hop, length, window, draw.some([False, True]), onesided,
                                    returns, aligned))  # fmt: skip
     mode = draw.some(["reflect", "constant", "replicate", "circular"])
