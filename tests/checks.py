@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from atrous.analysis.field import field_of
-from atrous.analysis.strands import Segment, Trace
+from atrous.analysis.strands import Segment, Trace, along_axis
 from atrous.analysis.tracing import trace
 from atrous.graph.capture import capture
 from atrous.graph.program import Program
@@ -53,8 +53,9 @@ def assert_supports(network: RandomNetwork, program: Program, x: Tensor) -> Coun
         unread = np.broadcast_to(traced.labels == -1, output.shape)
         assert not (support & unread).any(), f"axis {axis}: change where nothing is read\n{network}"
         for number, strands in enumerate(traced.segments):
-            part = support & np.broadcast_to(traced.labels == number, output.shape)
-            statuses[assert_rows(network, strands, (source.name, axis), part)] += 1
+            there = np.broadcast_to(traced.labels == number, output.shape)
+            row = assert_rows(network, strands, (source.name, axis), support & there, there)
+            statuses[row] += 1
         if axis not in told:
             assert not support.any()
             continue
@@ -71,20 +72,28 @@ def assert_supports(network: RandomNetwork, program: Program, x: Tensor) -> Coun
 
 
 def assert_rows(
-    network: RandomNetwork, strands: Segment, source: tuple[str, int], mine: np.ndarray
+    network: RandomNetwork,
+    strands: Segment,
+    source: tuple[str, int],
+    mine: np.ndarray,
+    there: np.ndarray,
 ) -> str:
+    """Rows of one segment, at the positions where it lies."""
     route = Trace(np.zeros((1,) * mine.ndim, dtype=np.int64), (strands,)).united(source, "")
     assert route is not None, f"no route from {source}\n{network}"
-    lineage = route.lineage
-    said = np.zeros((lineage.length, lineage.inputs), dtype=bool)
-    for o in range(lineage.length):
-        said[o, lineage.taps(o)[0]] = True
-    if not route.digits:
+    place, lineage = along_axis(route, there.shape)
+    rows = np.ones(lineage.length, dtype=bool)
+    if place is None:
+        assert not route.digits, f"{route.digits}\n{network}"
         true = mine.any(axis=tuple(range(1, mine.ndim))).reshape(1, -1)
     else:
-        assert len(route.digits) == 1, f"{route.digits}\n{network}"
-        true = rows_along(mine, route.digits[0].axis)
-    assert (true == said).all(), (
+        true = rows_along(mine, place)
+        rows = there.any(axis=tuple(a for a in range(there.ndim) if a != place))
+    said = np.zeros((lineage.length, lineage.inputs), dtype=bool)
+    for o in np.flatnonzero(rows):
+        said[o, lineage.taps(int(o))[0]] = True
+    wrong = (true & ~said) if lineage.status == "bound" else (true != said)
+    assert not wrong.any(), (
         f"axis {source[1]} ({lineage.status}): {(true & ~said).sum()} missing, "
         f"{(said & ~true).sum()} extra\n{network}"
     )

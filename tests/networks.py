@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rearrangements import REARRANGEMENTS
+
 CONVOLUTION = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 MAX_POOL = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
@@ -137,6 +139,8 @@ def apply(kind: str, values: list[Tensor], s: dict[str, Any]) -> Tensor:
         )
     if kind == "swap":
         return x.transpose(-1, -2)
+    if kind == "rearranged":
+        return REARRANGEMENTS[s["how"]](x)
     if kind == "head":
         return F.linear(torch.flatten(x, 1), s["w"], s["b"])
     raise AssertionError(kind)
@@ -165,7 +169,7 @@ class _Drawing:
         meta = {k: v.to("meta") if isinstance(v, Tensor) else v for k, v in settings.items()}
         try:
             shape = tuple(apply(kind, values, meta).shape)
-        except (RuntimeError, ValueError, NotImplementedError):
+        except (RuntimeError, ValueError, IndexError, NotImplementedError):
             return None
         limit = {1: 64, 2: 30, 3: 12}[self.axes]
         if prod(shape) == 0 or max(shape[2:], default=1) > limit or prod(shape) > 20_000:
@@ -362,14 +366,28 @@ class _Drawing:
     def _swap(self, at: int) -> int | None:
         return self.add("swap", (at,)) if self.axes > 1 else None
 
+    def _rearranged(self, at: int) -> int | None:
+        made = self.add("rearranged", (at,), how=self.rng.choice(sorted(REARRANGEMENTS)))
+        if made is not None:
+            # Some change the number of axes; what follows counts on it.
+            if len(self.shapes[made]) != len(self.shapes[at]):
+                self.steps.pop()
+                self.shapes.pop()
+                return None
+            self.features[self.steps[-1].settings["how"]] += 1
+        return made
+
     def _head(self, at: int) -> int | None:
         inputs = prod(self.shapes[at][1:])
         w = self.weights(2, inputs)
         return self.add("head", (at,), w=w / w.sum(1, keepdim=True), b=self.weights(2))
 
 
-def draw_network(rng: Chooser, *, deepest: int = 7) -> RandomNetwork:
-    """A network in 1-D, 2-D or 3-D with up to `deepest` steps (more inside branches)."""
+def draw_network(rng: Chooser, *, deepest: int = 7, rearranged: bool = False) -> RandomNetwork:
+    """A network in 1-D, 2-D or 3-D with up to `deepest` steps (more inside branches).
+
+    With `rearranged` also steps that move, repeat, mix and write values.
+    """
     axes = rng.choice([1, 1, 2, 2, 3])
     low, high = {1: (4, 40), 2: (4, 14), 3: (3, 7)}[axes]
     drawing = _Drawing(rng, axes)
@@ -377,7 +395,8 @@ def draw_network(rng: Chooser, *, deepest: int = 7) -> RandomNetwork:
     drawing.shapes.append(shape)
     at = 0
     for _ in range(rng.randint(2, deepest)):
-        made = drawing.step(at)
+        own = rearranged and rng.randint(0, 2) == 0
+        made = drawing._rearranged(at) if own else drawing.step(at)
         at = at if made is None else made
     if rng.randint(0, 9) == 0:
         drawing._head(at)

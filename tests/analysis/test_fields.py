@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -280,3 +282,30 @@ def test_bundled_networks_are_in_step(name: str) -> None:
 
     shape = (*card(name).input_shape[:2], *(65 for _ in card(name).input_shape[2:]))
     assert atrous.inspect(create(name), shape).inspection.misalignments == ()
+
+
+@pytest.mark.parametrize("kernel", [2, 3, 5])
+@pytest.mark.parametrize("stride", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("dilation", [1, 2, 3, 4, 6])
+def test_phases_and_unread_inputs_of_one_layer(kernel: int, stride: int, dilation: int) -> None:
+    layer = nn.Conv1d(1, 1, kernel, stride=stride, dilation=dilation)
+    axis = atrous.receptive_field(layer, (1, 1, 400)).axes[0]
+    common = math.gcd(stride, dilation)
+    assert axis.phases == dilation // common
+    # Away from the ends the share of inputs that are read at all.
+    middle = axis.unread[(axis.unread >= 120) & (axis.unread < 240)]
+    assert 1 - len(middle) / 120 == pytest.approx(min(kernel, stride // common) / stride)
+
+
+def test_phases_of_whole_nets_by_axis() -> None:
+    gridding = nn.Sequential(*(nn.Conv3d(1, 1, 3, dilation=(1, 2, 4)) for _ in range(2)))
+    shape = (1, 1, 12, 24, 40)
+    assert [a.phases for a in atrous.receptive_field(gridding, shape).axes] == [1, 2, 4]
+    mended = nn.Sequential(gridding, nn.Conv3d(1, 1, 3))
+    assert [a.phases for a in atrous.receptive_field(mended, shape).axes] == [1, 1, 1]
+    readout = nn.Sequential(gridding, nn.MaxPool3d(1, stride=(1, 1, 4)))
+    assert [len(a.unread) > 0 for a in atrous.receptive_field(readout, shape).axes] == [
+        False,
+        False,
+        True,
+    ]

@@ -76,11 +76,7 @@ class AxisField:
             ValueError: if the status is "unknown".
             IndexError: if there is no such output.
         """
-        if self.status == "unknown":
-            raise ValueError(
-                f"field must be known, but an operator has no rule: {self.cause}. "
-                "Teach it with atrous.rule."
-            )
+        self._check_known()
         if output is None:
             return self.lineage.taps(self._typical, clipped=False)
         if not 0 <= output < self.lineage.length:
@@ -105,6 +101,29 @@ class AxisField:
         """Positions inside the span that no path reads, counted from its first position."""
         taps = self.taps()[0]
         return measures.holes(taps) - (int(taps[0]) if len(taps) else 0)
+
+    @cached_property
+    def unread(self) -> Ints:
+        """Positions of the input axis that no output reads."""
+        self._check_known()
+        read, _ = self.lineage.taps_of(np.arange(self.lineage.length, dtype=np.int64))
+        return np.setdiff1d(np.arange(self.length, dtype=np.int64), read)
+
+    @cached_property
+    def phases(self) -> int:
+        """Into how many sets of inputs that do not mix the outputs fall (see
+        `atrous.geometry.phases`): with 2, even and odd positions are two nets side by side."""
+        self._check_known()
+        rows = [self.lineage.taps(o)[0] for o in range(self.lineage.length)]
+        outputs = np.repeat(np.arange(len(rows), dtype=np.int64), [len(row) for row in rows])
+        return measures.phases(outputs, np.concatenate(rows))
+
+    def _check_known(self) -> None:
+        if self.status == "unknown":
+            raise ValueError(
+                f"field must be known, but an operator has no rule: {self.cause}. "
+                "Teach it with atrous.rule."
+            )
 
     @cached_property
     def uniformity(self) -> measures.Uniformity:

@@ -81,3 +81,24 @@ def hole_free(schedule: Sequence[tuple[int, int]]) -> bool:
             return False
         reach += (kernel_size - 1) * dilation
     return True
+
+
+def phases(outputs: Ints, inputs: Ints) -> int:
+    """Into how many sets of inputs that do not mix the outputs fall.
+
+    The arguments are the pairs of an output and an input it reads, in order. With D the greatest
+    divisor of all distances inside rows, outputs mix only if they read the same residue of D. A
+    stack of stride 1 whose dilations all are multiples of d is d nets side by side; a layer of
+    stride s and dilation d has d / gcd(s, d) phases.
+
+    >>> phases(np.array([0, 0, 1, 1, 2, 2]), np.array([0, 2, 1, 3, 2, 4]))
+    2
+    """
+    if len(outputs) == 0:
+        return 0
+    same = outputs[1:] == outputs[:-1]
+    distance = int(np.gcd.reduce(np.diff(inputs)[same], initial=0))
+    if distance == 0:
+        return 1
+    first = np.concatenate([[True], ~same])
+    return len(np.unique(inputs[first] % distance))
