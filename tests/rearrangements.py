@@ -20,6 +20,12 @@ def backwards(x: Tensor) -> Tensor:
     return x.index_select(2, torch.arange(x.shape[2] - 1, -1, -2, device=x.device))
 
 
+def unshuffled(x: Tensor) -> Tensor:
+    if x.dim() != 4:
+        raise ValueError("pixel_unshuffle takes batches of images")
+    return F.pixel_unshuffle(x, 2)
+
+
 def index_add(x: Tensor) -> Tensor:
     n = x.shape[-1] // 2
     return x.index_add(x.dim() - 1, torch.arange(n, device=x.device) * 2, x[..., :n])
@@ -32,6 +38,8 @@ def written(x: Tensor) -> Tensor:
 
 
 def put(x: Tensor) -> Tensor:
+    if x.shape[-1] < 3:
+        raise ValueError("put needs three positions")
     y = x.clone()
     y[..., torch.tensor([0, x.shape[-1] - 1], device=x.device)] = x[..., 1:3]
     return y
@@ -63,7 +71,7 @@ REARRANGEMENTS: dict[str, Callable[[Tensor], Tensor]] = {
     "frames": lambda x: x.unfold(-1, 2, 2).flatten(-2),
     "im2col": lambda x: F.fold(F.unfold(x, (2, 3), padding=1), x.shape[2:], (2, 3), padding=1),
     "pixel_shuffle": lambda x: F.pixel_shuffle(x.repeat(1, 4, 1, 1), 2),
-    "pixel_unshuffle": lambda x: F.pixel_unshuffle(x, 2),
+    "pixel_unshuffle": unshuffled,
     "channel_shuffle": lambda x: torch.channel_shuffle(x, 2),
     "index": lambda x: x[..., _index(x)],
     "index_select": lambda x: x.index_select(

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from atrous.geometry.algebra import simplify
+from atrous.geometry.digits import lift
 from atrous.geometry.lineage import Edge, Lineage, Status
 from atrous.geometry.primitives import strided
 from atrous.geometry.relation import Flags, Relation
@@ -204,15 +205,17 @@ def loosened(route: Route, where: str) -> Route:
 
 
 def restricted(route: Route, flags: Mapping[int, Flags]) -> Route:
-    """The same route, read only at the positions marked along the one axis it lies on."""
-    if len(route.digits) != 1:
+    """The same route, read only at the positions marked along the axes it lies on as a whole."""
+    taken: Flags = np.ones(1, dtype=bool)
+    for digit in route.digits:
+        mine = flags.get(digit.axis)
+        if mine is None or (digit.divisor, digit.length) != (1, len(mine)):
+            mine = np.ones(digit.length, dtype=bool)
+        taken = (taken[:, None] & mine).reshape(-1)
+    if taken.all():
         return route
-    (digit,) = route.digits
-    mine = flags.get(digit.axis)
-    if mine is None or mine.all() or (digit.divisor, digit.length) != (1, len(mine)):
-        return route
-    edge = Edge(Relation.identity(digit.length), route.lineage, positions=mine)
-    return Route(route.digits, Lineage(digit.length, [edge]))
+    edge = Edge(Relation.identity(route.lineage.length), route.lineage, positions=taken)
+    return Route(route.digits, Lineage(route.lineage.length, [edge]))
 
 
 def _unite_strands(
@@ -260,19 +263,39 @@ def along_axis(
     if len(axes) != 1:
         return None, route.lineage
     axis = axes.pop()
-    length = shape[axis]
-    first = route.digits[0]
-    if len(route.digits) == 1 and (first.divisor, first.length) == (1, length):
-        return axis, route.lineage
-    if len(route.digits) == 1 and first.divisor * first.length == length:
+    whole = on_whole_axis(route, axis, shape[axis])
+    assert whole is not None
+    return axis, whole.lineage
+
+
+def on_whole_axis(route: Route, axis: int, length: int) -> Route | None:
+    """The route told by positions of an axis of which it holds some digits; None if digits of other
+    axes lie between them."""
+    at = [k for k, digit in enumerate(route.digits) if digit.axis == axis]
+    if not at:
+        return route
+    first = route.digits[at[0]]
+    if len(at) == 1 and (first.divisor, first.length) == (1, length):
+        return route
+    if at != list(range(at[0], at[-1] + 1)):
+        return None
+    before, own, after = (
+        route.digits[: at[0]],
+        route.digits[at[0] : at[-1] + 1],
+        route.digits[at[-1] + 1 :],
+    )
+    if len(own) == 1 and first.divisor * first.length == length:
         relation = Relation.of(length, first.length, [[0]] * first.divisor)
     else:
         index = np.arange(length, dtype=np.int64)
         position = np.zeros(length, dtype=np.int64)
-        for digit in route.digits:
+        for digit in own:
             position = position * digit.length + index // digit.divisor % digit.length
-        relation = simplify(Relation(length, route.lineage.length, 0, Taps.each(position)))
-    return axis, Lineage(length, [Edge(relation, route.lineage)])
+        inputs = prod(digit.length for digit in own)
+        relation = simplify(Relation(length, inputs, 0, Taps.each(position)))
+    lifted = lift(relation, prod(d.length for d in before), prod(d.length for d in after))
+    lineage = Lineage(lifted.outputs, [Edge(lifted, route.lineage)])
+    return Route((*before, Digit(axis, 1, length), *after), lineage)
 
 
 def _telling_axis(strands: Mapping[Strand, Mapping[int, Flags]], axis: int) -> int:

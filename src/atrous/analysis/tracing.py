@@ -23,6 +23,7 @@ from atrous.analysis.strands import (
     collapsed,
     gather,
     loosened,
+    on_whole_axis,
     restricted,
     tidy,
 )
@@ -99,16 +100,23 @@ def _through(read: Read, node: Node, operand: Trace, where: str) -> _Part:
     masks = _masks_through(read, node, _as_masks(operand.labels))
     memo: dict[tuple[int, Relation], Lineage] = {}
     moving = {
-        link.axis
+        link.axis: link.relation.inputs
         for link in (*read.links, *read.unlinked)
-        if link is not None and not link.relation.is_identity
+        if link is not None and not link.relation.is_identity and not _is_whole(link.relation)
     }
+    cut = None if read.segment is None else read.links[read.segment.axis]
+    if cut is not None:
+        moving[cut.axis] = cut.relation.inputs
 
     def moved(strand: Strand, flags: Mapping[int, Flags]) -> Strand:
         routes = {}
         for axis, route in strand.routes.items():
+            own = route
+            for moved_axis, length in moving.items():
+                # An operator along an axis knows its positions, not the digits these are made of.
+                own = on_whole_axis(own, moved_axis, length) or loosened(own, where)
             # Where segments change along the axis, each is read at its own positions only.
-            own = restricted(route, flags) if flags else route
+            own = restricted(own, flags) if flags else own
             routes[axis] = _route(own, read, where, memo)
         lost = [a for a, r in routes.items() if _is_cut(strand.routes[a], r)]
         for axis in routes if lost else ():
@@ -125,6 +133,16 @@ def _through(read: Read, node: Node, operand: Trace, where: str) -> _Part:
         masks = merge_labels(masks, read.merge)
         segments = tuple(merge_segment(segment, read.merge, where) for segment in segments)
     return _Part(masks, segments)
+
+
+def _is_whole(relation: Relation) -> bool:
+    """Whether every output reads every input."""
+    return (
+        relation.step == 0
+        and relation.period == 1
+        and len(relation.taps.offsets) == relation.inputs
+        and len(relation.exceptional) == 0
+    )
 
 
 def _is_cut(before: Route, after: Route) -> bool:
