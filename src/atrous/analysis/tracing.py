@@ -174,7 +174,10 @@ def _rows_through(read: Read, strand: Strand) -> dict[int, Flags]:
     lying = {digit.axis for route in strand.routes.values() for digit in route.digits}
     rows: dict[int, Flags] = {}
     for axis, link in enumerate(read.links):
-        if link is None or link.axis in lying or _is_segment(read, axis):
+        if link is None or link.axis in lying:
+            continue
+        if _is_segment(read, axis) and link.axis not in strand.rows:
+            # Labels tell where it is read.
             continue
         flags = link.relation.readers(strand.rows.get(link.axis))
         if flags is not None:
