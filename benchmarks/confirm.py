@@ -68,6 +68,8 @@ def confirm_exact(model: nn.Module, inputs: tuple[Tensor, ...]) -> str:
     chosen = _deepest(program, fields(program), model)
     if chosen is None:
         return "no window"
+    if not inputs[0].is_floating_point():
+        return "no gradient"
     path, field = chosen
     axes = default_axes(program, program.input())
     own = _positive(model)

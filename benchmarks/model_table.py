@@ -202,7 +202,7 @@ def confirmed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if len(exact) == SAMPLE:
             break
         result = _asked(row, "exact", confirm_exact)
-        if result["said"] != "no window":
+        if result["said"] not in ("no window", "no gradient"):
             exact.append(result)
     return results + exact
 

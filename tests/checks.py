@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from atrous.analysis.field import field_of
-from atrous.analysis.strands import Segment, Trace
+from atrous.analysis.strands import Trace
 from atrous.analysis.tracing import trace
 from atrous.graph.capture import capture
 from atrous.graph.program import Program
@@ -54,7 +54,8 @@ def assert_supports(network: RandomNetwork, program: Program, x: Tensor) -> Coun
         assert not (support & unread).any(), f"axis {axis}: change where nothing is read\n{network}"
         for number, strands in enumerate(traced.segments):
             there = np.broadcast_to(traced.labels == number, output.shape)
-            row = assert_rows(network, strands, (source.name, axis), support & there, there)
+            own = Trace(output.shape, np.where(traced.labels == number, 0, -1), (strands,))
+            row = assert_rows(network, own, (source.name, axis), support & there, there)
             statuses[row] += 1
         if axis not in told:
             assert not support.any()
@@ -76,13 +77,13 @@ def assert_supports(network: RandomNetwork, program: Program, x: Tensor) -> Coun
 
 def assert_rows(
     network: RandomNetwork,
-    strands: Segment,
+    own: Trace,
     source: tuple[str, int],
     mine: np.ndarray,
     there: np.ndarray,
 ) -> str:
     """Rows of one segment, at the positions where it lies."""
-    route = Trace(np.zeros((1,) * mine.ndim, dtype=np.int64), (strands,)).united(source, "")
+    route = own.united(source, "")
     assert route is not None, f"no route from {source}\n{network}"
     lineage = route.lineage
     # The position of the lineage that each element of the value belongs to.

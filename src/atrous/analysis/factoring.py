@@ -7,7 +7,8 @@ from math import prod
 
 import numpy as np
 
-from atrous.analysis.strands import Digit, Route, Segment, Strand, Trace, collapsed, loosened
+from atrous.analysis.labelling import rows_as_labels
+from atrous.analysis.strands import Digit, Labels, Route, Strand, Trace, collapsed
 from atrous.geometry.relation import Flags
 from atrous.graph.factors import Factors
 
@@ -15,6 +16,14 @@ from atrous.graph.factors import Factors
 def split_trace(trace: Trace, factors: Factors, where: str) -> Trace:
     """The trace of a value whose axes are cut into factors."""
     firsts = _firsts(factors)
+    trace = rows_as_labels(
+        trace,
+        lambda strand: [
+            axis
+            for axis, flags in strand.rows.items()
+            if _rows_by_factor(flags, factors[axis]) is None
+        ],
+    )
 
     def cut(digit: Digit) -> list[Digit] | None:
         """The digit's parts, slowest first; None if the factors' boundaries cut across it."""
@@ -47,18 +56,16 @@ def split_trace(trace: Trace, factors: Factors, where: str) -> Trace:
         rows: dict[int, Flags] = {}
         for axis, flags in strand.rows.items():
             found = _rows_by_factor(flags, factors[axis])
-            if found is None:
-                # What reads nothing is no longer told apart.
-                routes = {a: loosened(route, where) for a, route in routes.items()}
-            else:
-                rows |= {firsts[axis] + k: own for k, own in found.items()}
+            assert found is not None
+            rows |= {firsts[axis] + k: own for k, own in found.items()}
         return Strand(strand.input, routes, rows)
 
     shape: list[int] = []
     for axis, parts in enumerate(factors):
         shape += parts if trace.labels.shape[axis] > 1 else [1] * len(parts)
     segments = tuple(tuple(map(cut_strand, segment)) for segment in trace.segments)
-    return Trace(trace.labels.reshape(shape), segments)
+    lengths = tuple(n for parts in factors for n in parts)
+    return Trace(lengths, trace.labels.reshape(shape), segments)
 
 
 def _rows_by_factor(flags: Flags, parts: tuple[int, ...]) -> dict[int, Flags] | None:
@@ -77,12 +84,19 @@ def _rows_by_factor(flags: Flags, parts: tuple[int, ...]) -> dict[int, Flags] | 
     return {k: own for k, own in found.items() if not own.all()} or ({} if flags.all() else None)
 
 
-def merge_segment(segment: Segment, factors: Factors, where: str) -> Segment:
-    """The strands of a value whose factors are merged into axes."""
+def merge_trace(trace: Trace, factors: Factors) -> Trace:
+    """The trace of a value whose factors are merged into axes."""
     places: list[tuple[int, int]] = []
     for axis, parts in enumerate(factors):
         places += [(axis, prod(parts[k + 1 :])) for k in range(len(parts))]
     firsts = _firsts(factors)
+
+    def shared(strand: Strand) -> list[int]:
+        """Factors with rows of their own that become part of an axis on which inputs lie."""
+        lying = {places[d.axis][0] for route in strand.routes.values() for d in route.digits}
+        return [factor for factor in strand.rows if places[factor][0] in lying]
+
+    trace = rows_as_labels(trace, shared)
 
     def merge_route(route: Route) -> Route:
         digits: list[Digit] = []
@@ -99,19 +113,17 @@ def merge_segment(segment: Segment, factors: Factors, where: str) -> Segment:
 
     def merge_strand(strand: Strand) -> Strand:
         routes = {axis: merge_route(route) for axis, route in strand.routes.items()}
-        lying = {digit.axis for route in routes.values() for digit in route.digits}
         rows: dict[int, Flags] = {}
         for axis, parts in enumerate(factors):
             own = {k: strand.rows[firsts[axis] + k] for k in range(len(parts))
                    if firsts[axis] + k in strand.rows}  # fmt: skip
-            if own and axis in lying:
-                # What reads nothing is no longer told apart.
-                routes = {a: loosened(route, where) for a, route in routes.items()}
-            elif own:
+            if own:
                 rows[axis] = _rows_of_axis(own, parts)
         return Strand(strand.input, routes, rows)
 
-    return tuple(map(merge_strand, segment))
+    segments = tuple(tuple(map(merge_strand, segment)) for segment in trace.segments)
+    lengths = tuple(map(prod, factors))
+    return Trace(lengths, _merge_labels(trace.labels, factors), segments)
 
 
 def _rows_of_axis(own: Mapping[int, Flags], parts: tuple[int, ...]) -> Flags:
@@ -121,7 +133,7 @@ def _rows_of_axis(own: Mapping[int, Flags], parts: tuple[int, ...]) -> Flags:
     return table.reshape(-1)
 
 
-def merge_labels(labels: np.ndarray, factors: Factors) -> np.ndarray:
+def _merge_labels(labels: Labels, factors: Factors) -> Labels:
     """An array over factors, of length 1 where it does not vary, as one over the axes."""
     spread: list[int] = []
     merged: list[int] = []

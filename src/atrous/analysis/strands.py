@@ -6,7 +6,7 @@ the same way. A segment holds strands: ways of one status that are alive at the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -61,6 +61,55 @@ class Route:
         live = self.lineage.live
         return self.digits, self.lineage.status, None if live is None else live.tobytes()
 
+    def shares(self, other: Route) -> bool:
+        """Whether both lie on one axis."""
+        mine = {digit.axis for digit in self.digits}
+        return any(digit.axis in mine for digit in other.digits)
+
+    def alive(self, shape: Sequence[int]) -> Flags:
+        """Where a value reads anything; `shape` has length 1 along axes left out."""
+        live = self.lineage.live
+        if live is None:
+            return np.ones((1,) * len(shape), dtype=bool)
+        lengths = [digit.length for digit in self.digits]
+        told = [k for k, digit in enumerate(self.digits) if shape[digit.axis] > 1]
+        lost = tuple(k for k in range(len(lengths)) if k not in told)
+        table = np.asarray(live.reshape(lengths).any(axis=lost))
+        index = []
+        for digit in (self.digits[k] for k in told):
+            values = np.arange(shape[digit.axis]) // digit.divisor % digit.length
+            index.append(values.reshape([-1 if a == digit.axis else 1 for a in range(len(shape))]))
+        return np.asarray(table[tuple(index)]).reshape(
+            np.broadcast_shapes((1,) * len(shape), *(values.shape for values in index))
+        )
+
+    def restricted(self, mask: Flags) -> Route:
+        """The same route, read only where the mask over the value says so.
+
+        The mask has length 1 along axes that do not matter. A value of the digits is read if any
+        marked position has it.
+        """
+        axes = sorted({digit.axis for digit in self.digits if mask.shape[digit.axis] > 1})
+        if not axes or mask.all():
+            return self
+        others = tuple(axis for axis in range(mask.ndim) if axis not in axes)
+        marked = np.nonzero(mask.any(axis=others))
+        told = [k for k, digit in enumerate(self.digits) if digit.axis in axes]
+        taken = np.zeros(
+            [d.length if k in told else 1 for k, d in enumerate(self.digits)], dtype=bool
+        )
+        index = [np.zeros(1, dtype=np.int64)] * len(self.digits)
+        for k in told:
+            digit = self.digits[k]
+            index[k] = marked[axes.index(digit.axis)] // digit.divisor % digit.length
+        taken[tuple(index)] = True
+        lineage, live = self.lineage, self.lineage.live
+        taken = np.broadcast_to(taken, [digit.length for digit in self.digits]).reshape(-1)
+        if taken.all() or (live is not None and not (live & ~taken).any()):
+            return self
+        edge = Edge(Relation.identity(lineage.length), lineage, positions=taken)
+        return Route(self.digits, Lineage(lineage.length, [edge]))
+
 
 @dataclass(frozen=True, eq=False)
 class Strand:
@@ -94,6 +143,57 @@ class Strand:
         lives = [route.lineage.live for route in self.routes.values()]
         return any(flags is not None and not flags.any() for flags in (*lives, *self.rows.values()))
 
+    def alive(self, shape: Sequence[int]) -> Flags:
+        """Where a value reads anything this way; `shape` has length 1 along axes left out."""
+        table: Flags = np.ones((1,) * len(shape), dtype=bool)
+        for axis, flags in self.rows.items():
+            if shape[axis] > 1:
+                table = table & flags.reshape([-1 if a == axis else 1 for a in range(len(shape))])
+        for route in self.routes.values():
+            table = table & route.alive(shape)
+        return table
+
+    def agreed(self) -> Strand:
+        """The same ways, with every route told what the others say of axes on which both lie."""
+        routes = {axis: self._agreed(axis) for axis in self.routes}
+        if all(routes[axis] is route for axis, route in self.routes.items()):
+            return self
+        return Strand(self.input, routes, self.rows)
+
+    def _agreed(self, axis: int) -> Route:
+        route = self.routes[axis]
+        for other, theirs in self.routes.items():
+            if other != axis and theirs.lineage.live is not None and route.shares(theirs):
+                route = route.restricted(theirs.alive(_extents(route, theirs)))
+        return route
+
+    def told(self, axis: int, where: str) -> Route:
+        """A route told by the positions of the axes on which it lies, of which others may hold
+        other digits, as between the rows and columns of a window laid along the channels."""
+        route = self.routes[axis]
+        for other, theirs in self.routes.items():
+            if other == axis or theirs.lineage.live is None or not route.shares(theirs):
+                continue
+            extents = _extents(route, theirs)
+            for at in {digit.axis for digit in route.digits}:
+                mine = {digit for digit in route.digits if digit.axis == at}
+                held = {digit for digit in theirs.digits if digit.axis == at}
+                if held and held != mine:
+                    route = on_whole_axis(route, at, extents[at]) or loosened(route, where)
+            route = route.restricted(theirs.alive(extents))
+        return route
+
+
+def _extents(route: Route, other: Route) -> list[int]:
+    """How many positions of each axis of the first route the digits of both make up, else 1."""
+    digits = (*route.digits, *other.digits)
+    extents = [1] * (1 + max(digit.axis for digit in digits))
+    mine = {digit.axis for digit in route.digits}
+    for digit in digits:
+        if digit.axis in mine:
+            extents[digit.axis] = max(extents[digit.axis], digit.divisor * digit.length)
+    return extents
+
 
 Segment = tuple[Strand, ...]
 
@@ -103,11 +203,13 @@ class Trace:
     """What a value descends from.
 
     Attributes:
+        shape: the value's.
         labels: which segment each position belongs to; of length 1 along axes that do not matter.
             -1 where nothing is read.
         segments: the strands of each segment.
     """
 
+    shape: tuple[int, ...]
     labels: Labels
     segments: tuple[Segment, ...]
 
@@ -117,34 +219,46 @@ class Trace:
         With `local` only the ways on which nothing is read whole.
         """
         name, axis = source
-        found: dict[Strand, Mapping[int, Flags]] = {}
+        found: dict[Strand, list[int]] = {}
         for number, segment in enumerate(self.segments):
             for strand in segment:
                 route = strand.routes.get(axis) if strand.input == name else None
                 if route and not (local and route.lineage.status in ("global", "unknown")):
-                    flags = self.positions(number)
-                    known = found.get(strand)
-                    found[strand] = flags if known is None else _either(known, flags)
-        return _unite_strands(found, axis, where)
+                    found.setdefault(strand, []).append(number)
+        routes = {strand: strand.told(axis, where) for strand in found}
+        lying = {digit.axis for route in routes.values() for digit in route.digits}
+        if len(lying) > 1:
+            mine = [r.restricted(self.mask(found[strand], strand)) for strand, r in routes.items()]
+            return unite(list(dict.fromkeys(mine)), where)
+        along = lying.pop() if lying else self._telling_axis(found, axis)
+        if along is None:
+            return unite(list(dict.fromkeys(routes.values())), where)
+        taken = {}
+        for strand, numbers in found.items():
+            mask = self.mask(numbers, strand, None if routes[strand].digits else along)
+            flags = mask.any(axis=tuple(a for a in range(mask.ndim) if a != along))
+            taken[strand] = np.broadcast_to(flags, self.shape[along])
+        return _unite_along(routes, taken, Digit(along, 1, self.shape[along]), where)
 
-    def positions(self, number: int) -> dict[int, Flags]:
-        """Per axis along which segments change, where one of them lies."""
-        found = {}
-        for axis, length in enumerate(self.labels.shape):
-            if length > 1:
-                others = tuple(a for a in range(self.labels.ndim) if a != axis)
-                found[axis] = np.asarray((self.labels == number).any(axis=others))
-        return found
+    def _telling_axis(self, strands: Iterable[Strand], axis: int) -> int | None:
+        """The axis along which positions differ although the input axis lies on none."""
+        rows = sorted({at for strand in strands for at in strand.rows})
+        if rows:
+            return axis if axis in rows else rows[0]
+        return axis if axis < self.labels.ndim and self.labels.shape[axis] > 1 else None
 
-
-def _either(first: Mapping[int, Flags], second: Mapping[int, Flags]) -> dict[int, Flags]:
-    return {axis: first[axis] | second[axis] for axis in first}
+    def mask(self, numbers: Collection[int], strand: Strand, along: int | None = None) -> Flags:
+        """Where a strand of some segments lies and is alive, of length 1 along axes that neither
+        matter to the segments nor are asked for."""
+        there = np.isin(self.labels, list(numbers))
+        shape = [n if a == along else there.shape[a] for a, n in enumerate(self.shape)]
+        return np.asarray(there & strand.alive(shape))
 
 
 def gather(strands: Iterable[Strand], where: str) -> Segment:
     """Living strands, those of one kind made one."""
     kinds: dict[tuple[object, ...], list[Strand]] = {}
-    for strand in strands:
+    for strand in map(Strand.agreed, strands):
         if not strand.is_dead:
             kinds.setdefault(strand.kind, []).append(strand)
     gathered = []
@@ -164,7 +278,7 @@ def gather(strands: Iterable[Strand], where: str) -> Segment:
     return tuple(gathered)
 
 
-def tidy(labels: Labels, segments: list[Segment]) -> Trace:
+def tidy(shape: tuple[int, ...], labels: Labels, segments: list[Segment]) -> Trace:
     """Segments that descend alike become one; axes along which labels do not vary shrink."""
     numbers: dict[tuple[object, ...], int] = {}
     kept: list[Segment] = []
@@ -188,7 +302,7 @@ def tidy(labels: Labels, segments: list[Segment]) -> Trace:
         first = labels.take([0], axis=axis)
         if (labels == first).all():
             labels = first
-    return Trace(labels, tuple(kept))
+    return Trace(shape, labels, tuple(kept))
 
 
 def collapsed(route: Route, status: Status, where: str) -> Route:
@@ -204,50 +318,24 @@ def loosened(route: Route, where: str) -> Route:
     return Route(route.digits, Lineage(length, [edge]))
 
 
-def restricted(route: Route, flags: Mapping[int, Flags]) -> Route:
-    """The same route, read only at the positions marked along the axes it lies on as a whole."""
-    taken: Flags = np.ones(1, dtype=bool)
-    for digit in route.digits:
-        mine = flags.get(digit.axis)
-        if mine is None or (digit.divisor, digit.length) != (1, len(mine)):
-            mine = np.ones(digit.length, dtype=bool)
-        taken = (taken[:, None] & mine).reshape(-1)
-    if taken.all():
-        return route
-    edge = Edge(Relation.identity(route.lineage.length), route.lineage, positions=taken)
-    return Route(route.digits, Lineage(route.lineage.length, [edge]))
-
-
-def _unite_strands(
-    strands: Mapping[Strand, Mapping[int, Flags]], axis: int, where: str
+def _unite_along(
+    routes: Mapping[Strand, Route], taken: Mapping[Strand, Flags], along: Digit, where: str
 ) -> Route | None:
-    """Everything any of the strands reads of one input axis, each where its flags allow."""
-    routes = {strand: strand.routes[axis] for strand in strands}
-    lying = {digit.axis for route in routes.values() for digit in route.digits}
-    if len(lying) > 1:
-        cut = any(not flags[a].all() for flags in strands.values() for a in lying if a in flags)
-        # Parts that alternate along one of several axes are not told apart.
-        mine = [loosened(route, where) if cut else route for route in routes.values()]
-        return unite(list(dict.fromkeys(mine)), where)
-    along = lying.pop() if lying else _telling_axis(strands, axis)
-    taken: dict[Strand, Flags] = {}
-    for strand, flags in strands.items():
-        rows = None if routes[strand].digits else strand.rows.get(along)
-        known = [f for f in (flags.get(along), rows) if f is not None]
-        if known:
-            taken[strand] = np.logical_and.reduce(known)
+    """Everything any of the routes reads, told by the positions of one axis on which no digit of
+    another lies; each where its flags allow."""
     if all(flags.all() for flags in taken.values()):
         return unite(list(dict.fromkeys(routes.values())), where)
-    length = len(next(iter(taken.values())))
+    length = along.length
     edges = []
     for strand, route in routes.items():
         lineage = route.lineage
         if route.digits:
-            lineage = along_axis(route, {along: length})[1]
+            lineage = along_axis(route, {along.axis: length})[1]
         same = route.digits or length == 1
         relation = Relation.identity(length) if same else strided(length, 1, step=0)
-        edges.append(Edge(relation, lineage, positions=taken.get(strand)))
-    return Route((Digit(along, 1, length),), Lineage(length, edges))
+        flags = taken[strand]
+        edges.append(Edge(relation, lineage, positions=None if flags.all() else flags))
+    return Route((along,), Lineage(length, edges))
 
 
 def along_axis(
@@ -296,14 +384,6 @@ def on_whole_axis(route: Route, axis: int, length: int) -> Route | None:
     lifted = lift(relation, prod(d.length for d in before), prod(d.length for d in after))
     lineage = Lineage(lifted.outputs, [Edge(lifted, route.lineage)])
     return Route((*before, Digit(axis, 1, length), *after), lineage)
-
-
-def _telling_axis(strands: Mapping[Strand, Mapping[int, Flags]], axis: int) -> int:
-    """The axis along which positions differ although no input axis lies on any; -1 if none."""
-    rows = sorted({at for strand in strands for at in strand.rows})
-    if rows:
-        return axis if axis in rows else rows[0]
-    return axis if any(axis in flags for flags in strands.values()) else -1
 
 
 def unite(routes: list[Route], where: str) -> Route | None:

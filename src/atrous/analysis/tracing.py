@@ -12,7 +12,8 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from atrous.analysis.factoring import merge_labels, merge_segment, split_trace
+from atrous.analysis.factoring import merge_trace, split_trace
+from atrous.analysis.labelling import separated
 from atrous.analysis.strands import (
     Digit,
     Labels,
@@ -24,7 +25,6 @@ from atrous.analysis.strands import (
     gather,
     loosened,
     on_whole_axis,
-    restricted,
     tidy,
 )
 from atrous.geometry.digits import lift
@@ -57,7 +57,7 @@ def _of_input(node: Node, axes: Iterable[int]) -> Trace:
         for axis in axes
     }
     labels = np.zeros((1,) * len(node.shape), dtype=np.int64)
-    return Trace(labels, ((Strand(node.name, routes),) if routes else (),))
+    return Trace(node.shape, labels, ((Strand(node.name, routes),) if routes else (),))
 
 
 def _of_node(node: Node, traces: Mapping[str, Trace]) -> Trace:
@@ -69,7 +69,7 @@ def _of_node(node: Node, traces: Mapping[str, Trace]) -> Trace:
     if isinstance(node.description, Unknown):
         where = f"{where} ({node.description.reason})"
     parts = [_through(read, node, traces[read.operand.name], where) for read in reads]
-    return _combine(parts, where)
+    return _combine(node.shape, parts, where)
 
 
 def _changes_nothing(read: Read, node: Node) -> bool:
@@ -97,7 +97,6 @@ def _through(read: Read, node: Node, operand: Trace, where: str) -> _Part:
         return _unknown_part(node, operand, where)
     if read.split is not None:
         operand = split_trace(operand, read.split, where)
-    masks = _masks_through(read, node, _as_masks(operand.labels))
     memo: dict[tuple[int, Relation], Lineage] = {}
     moving = {
         link.axis: link.relation.inputs
@@ -107,16 +106,19 @@ def _through(read: Read, node: Node, operand: Trace, where: str) -> _Part:
     cut = None if read.segment is None else read.links[read.segment.axis]
     if cut is not None:
         moving[cut.axis] = cut.relation.inputs
+    operand = separated(operand, moving)
+    masks = _masks_through(read, node, _as_masks(operand.labels))
 
-    def moved(strand: Strand, flags: Mapping[int, Flags]) -> Strand:
+    def moved(strand: Strand, mask: Flags) -> Strand:
         routes = {}
         for axis, route in strand.routes.items():
-            own = route
+            crossed = any(digit.axis in moving for digit in route.digits)
+            own = strand.told(axis, where) if crossed else route
             for moved_axis, length in moving.items():
                 # An operator along an axis knows its positions, not the digits these are made of.
                 own = on_whole_axis(own, moved_axis, length) or loosened(own, where)
             # Where segments change along the axis, each is read at its own positions only.
-            own = restricted(own, flags) if flags else own
+            own = own.restricted(mask)
             routes[axis] = _route(own, read, where, memo)
         lost = [a for a, r in routes.items() if _is_cut(strand.routes[a], r)]
         for axis in routes if lost else ():
@@ -124,15 +126,20 @@ def _through(read: Read, node: Node, operand: Trace, where: str) -> _Part:
             routes[axis] = loosened(routes[axis], where)
         return Strand(strand.input, routes, _rows_through(read, strand))
 
-    parts = []
-    for number, segment in enumerate(operand.segments):
-        flags = {a: f for a, f in operand.positions(number).items() if a in moving}
-        parts.append(tuple(moved(strand, flags) for strand in segment))
-    segments = tuple(parts)
-    if read.merge is not None:
-        masks = merge_labels(masks, read.merge)
-        segments = tuple(merge_segment(segment, read.merge, where) for segment in segments)
-    return _Part(masks, segments)
+    fixed = tuple(axis for axis in range(operand.labels.ndim) if axis not in moving)
+
+    def through(number: int, segment: Segment) -> Segment:
+        wholes = (operand.mask([number], strand) for strand in segment)
+        told = (np.asarray(mask.any(axis=fixed, keepdims=True)) for mask in wholes)
+        return tuple(map(moved, segment, told))
+
+    parts = [through(number, segment) for number, segment in enumerate(operand.segments)]
+    part = _Part(masks, tuple(parts))
+    if read.merge is None:
+        return part
+    shape = tuple(n for factors in read.merge for n in factors)
+    merged = merge_trace(_combine(shape, [part], where), read.merge)
+    return _Part(_as_masks(merged.labels), merged.segments)
 
 
 def _is_whole(relation: Relation) -> bool:
@@ -308,12 +315,12 @@ def _route(
     return Route(tuple(d for d in digits if d.axis >= 0), lineage)
 
 
-def _combine(parts: list[_Part], where: str) -> Trace:
+def _combine(shape: tuple[int, ...], parts: list[_Part], where: str) -> Trace:
     """The trace of a value that reads several operands position by position."""
-    shape = np.broadcast_shapes(*(part.masks.shape for part in parts))
-    spread = [np.broadcast_to(part.masks, shape).reshape(-1) for part in parts]
+    told = np.broadcast_shapes(*(part.masks.shape for part in parts))
+    spread = [np.broadcast_to(part.masks, told).reshape(-1) for part in parts]
     numbers: dict[tuple[int, ...], int] = {}
-    labels = np.empty(prod(shape), dtype=np.int64)
+    labels = np.empty(prod(told), dtype=np.int64)
     for position, key in enumerate(zip(*spread, strict=True)):
         labels[position] = -1 if not any(key) else numbers.setdefault(key, len(numbers))
     segments = []
@@ -325,7 +332,7 @@ def _combine(parts: list[_Part], where: str) -> Trace:
             for strand in part.segments[number]
         ]
         segments.append(gather(strands, where))
-    return tidy(labels.reshape(shape), segments)
+    return tidy(shape, labels.reshape(told), segments)
 
 
 def _bits(mask: int) -> list[int]:
