@@ -29,7 +29,7 @@ def perturbation_support(model: nn.Module, x: Tensor, axis: int) -> npt.NDArray[
     return np.stack(rows)
 
 
-def rows_along(support: npt.NDArray[np.bool_], axis: int) -> npt.NDArray[np.bool_]:
-    """`(positions along an output axis, input positions)` from a perturbation support."""
-    others = tuple(k for k in range(1, support.ndim) if k != axis + 1)
-    return support.any(axis=others).T
+def rows_along(support: npt.NDArray[np.bool_], *axes: int) -> npt.NDArray[np.bool_]:
+    """`(positions along output axes, ..., input positions)` from a perturbation support."""
+    others = tuple(k for k in range(1, support.ndim) if k - 1 not in axes)
+    return np.moveaxis(support.any(axis=others), 0, -1)

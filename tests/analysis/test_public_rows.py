@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -307,40 +308,60 @@ def test_rows_of_two_axes(
     assert found.size == size
 
 
+def transposed_sum(m: Of, x: Tensor) -> Tensor:
+    y = m.c3(x)
+    return y + y.transpose(2, 3)
+
+
+def scores(m: Of, x: Tensor) -> Tensor:
+    y = m.c3(x).flatten(2)
+    return y.transpose(1, 2) @ y
+
+
 @pytest.mark.parametrize(
     ("function", "shape"),
     [
-        (nested_views, (1, 1, 4, 6)),
         (cut_views, (1, 1, 3, 4)),
         (lambda m, x: x.flatten(2).reshape(1, 1, 2, 6), (1, 1, 3, 4)),
+        (transposed_sum, (1, 1, 6, 6)),
+        (scores, (1, 1, 3, 4)),
     ],
 )
-def test_views_that_do_not_nest_are_a_bound_that_holds(
+def test_rows_of_several_axes_together(
     function: Callable[[Of, Tensor], Tensor], shape: tuple[int, ...]
 ) -> None:
-    model, x = Of(function, 2), torch.rand(shape, dtype=torch.float64)
+    """Views that cut axes anew, and values whose rows and columns descend from one axis."""
+    found = assert_rows(Of(function, 2), torch.rand(shape, dtype=torch.float64))
+    assert found.status == "exact"
+
+
+def test_views_that_do_not_nest_are_a_bound_that_holds() -> None:
+    model, x = Of(nested_views, 2), torch.rand(1, 1, 4, 6, dtype=torch.float64)
     found = atrous.receptive_field(model, x)
-    assert found.status in ("bound", "global")
+    assert found.status == "bound"
     for axis in found.axes:
         support = perturbation_support(model, x, axis.axis)
-        if axis.output_axis is None:
-            # One row for every output.
-            assert set(axis.taps(0)[0]) >= set(
-                support.reshape(len(support), -1).any(1).nonzero()[0]
-            )
-        else:
-            true = rows_along(support, axis.output_axis)
-            for o in range(true.shape[0]):
-                assert set(axis.taps(o)[0]) >= set(true[o].nonzero()[0])
+        assert set(axis.taps(0)[0]) >= set(support.reshape(len(support), -1).any(1).nonzero()[0])
+
+
+def test_an_output_is_named_by_all_axes_that_move() -> None:
+    found = atrous.receptive_field(Of(scores, 2), torch.rand(1, 1, 3, 4, dtype=torch.float64))
+    rows, columns = found.axes
+    assert rows.output_axis is None
+    assert rows.output_axes == columns.output_axes == (1, 2)
+    assert rows.taps((0, 11))[0].tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match=r"one index for each of the output axes \(1, 2\), got 5"):
+        rows.taps(5)
+    with pytest.raises(IndexError, match=r"\[0, 12\) along axis 2"):
+        rows.taps((0, 12))
 
 
 def assert_rows(model: nn.Module, x: Tensor) -> atrous.Field:
     found = atrous.receptive_field(model, x)
     for axis in found.axes:
-        assert axis.output_axis is not None
-        true = rows_along(perturbation_support(model, x, axis.axis), axis.output_axis)
-        for o in range(true.shape[0]):
-            assert axis.taps(o)[0].tolist() == true[o].nonzero()[0].tolist(), f"output {o}"
+        true = rows_along(perturbation_support(model, x, axis.axis), *axis.output_axes)
+        for at in np.ndindex(true.shape[:-1]):
+            assert axis.taps(at)[0].tolist() == true[at].nonzero()[0].tolist(), f"output {at}"
     return found
 
 

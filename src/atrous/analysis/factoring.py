@@ -8,12 +8,12 @@ from math import prod
 import numpy as np
 
 from atrous.analysis.labelling import rows_as_labels
-from atrous.analysis.strands import Digit, Labels, Route, Strand, Trace, collapsed
+from atrous.analysis.strands import Digit, Labels, Route, Strand, Trace, on_whole_axis
 from atrous.geometry.relation import Flags
 from atrous.graph.factors import Factors
 
 
-def split_trace(trace: Trace, factors: Factors, where: str) -> Trace:
+def split_trace(trace: Trace, factors: Factors) -> Trace:
     """The trace of a value whose axes are cut into factors."""
     firsts = _firsts(factors)
     trace = rows_as_labels(
@@ -43,13 +43,12 @@ def split_trace(trace: Trace, factors: Factors, where: str) -> Trace:
         return found if prod(d.length for d in found) == digit.length else None
 
     def cut_route(route: Route) -> Route:
-        digits: list[Digit] = []
         for digit in route.digits:
-            found = cut(digit)
-            if found is None:
-                return collapsed(route, "bound", where)
-            digits += found
-        return Route(tuple(digits), route.lineage)
+            if cut(digit) is None:
+                # The positions of the axis tell what the factors alone do not.
+                route = on_whole_axis(route, digit.axis, prod(factors[digit.axis]))
+        parts = (cut(digit) for digit in route.digits)
+        return Route(tuple(digit for own in parts if own for digit in own), route.lineage)
 
     def cut_strand(strand: Strand) -> Strand:
         routes = {axis: cut_route(route) for axis, route in strand.routes.items()}

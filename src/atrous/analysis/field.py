@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from atrous.analysis.strands import Source, Trace, along_axis
+from atrous.analysis.strands import Digit, Route, Source, Trace, on_whole_axis
 from atrous.analysis.tracing import trace
 from atrous.geometry import measures
 from atrous.geometry.lineage import SEVERITY, Lineage, Status
@@ -27,8 +27,6 @@ class AxisField:
 
     Attributes:
         axis: the input axis.
-        output_axis: the output axis that moves along it; None if none does, or several together:
-            outputs are then numbered through these, the slowest first.
         size: from the first to the last position read; the largest over the outputs.
         sizes: the smallest and the largest size; they differ where phases or rates do.
         stride: input steps per output step; the largest where branches disagree.
@@ -41,12 +39,12 @@ class AxisField:
         status: "exact", "bound" (a superset), "global" (an operator reads all of an axis; size is
             what that covers of the input, mostly its length) or "unknown" (no rule).
         cause: what made the status so; empty when exact.
+        shape: the output's.
         local: where the status is "global", the field along the ways on which nothing is read
             whole; None if there are none.
     """
 
     axis: int
-    output_axis: int | None
     size: int
     sizes: tuple[int, int]
     stride: Fraction
@@ -57,6 +55,8 @@ class AxisField:
     status: Status
     cause: str
     lineage: Lineage = field(repr=False, compare=False)
+    digits: tuple[Digit, ...] = field(repr=False, compare=False)
+    shape: tuple[int, ...] = field(repr=False, compare=False)
     local: AxisField | None = None
 
     @property
@@ -64,24 +64,52 @@ class AxisField:
         """The outputs `[start, stop)` for which no border clips anything; `(0, 0)` if none."""
         return self.lineage.interior
 
-    def taps(self, output: int | None = None) -> tuple[Ints, Counts]:
+    @property
+    def output_axis(self) -> int | None:
+        """The output axis that moves along this input axis; None if none does, or several."""
+        return self.output_axes[0] if len(self.output_axes) == 1 else None
+
+    @property
+    def output_axes(self) -> tuple[int, ...]:
+        """The output axes that move along this input axis: two in the scores of an attention, say,
+        whose rows and columns both descend from it."""
+        return tuple(sorted({digit.axis for digit in self.digits}))
+
+    def taps(self, output: int | tuple[int, ...] | None = None) -> tuple[Ints, Counts]:
         """Positions read along this axis, ascending, and the number of ways to each.
 
         Args:
-            output: an index along `output_axis`: what that output really reads, borders included.
-                By default the taps away from the borders, relative to no clipping (they may be
-                negative).
+            output: an index along `output_axis`, or one along each of `output_axes`: what that
+                output really reads, borders included. By default the taps away from the borders,
+                relative to no clipping (they may be negative).
 
         Raises:
-            ValueError: if the status is "unknown".
+            ValueError: if the status is "unknown", or there are not as many indices as axes.
             IndexError: if there is no such output.
         """
         self._check_known()
         if output is None:
             return self.lineage.taps(self._typical, clipped=False)
-        if not 0 <= output < self.lineage.length:
-            raise IndexError(f"output must be in [0, {self.lineage.length}), got {output}.")
-        return self.lineage.taps(output)
+        axes = self.output_axes
+        indices = (output,) if isinstance(output, int | np.integer) else tuple(output)
+        if len(indices) != max(len(axes), 1) and not (indices == () == axes):
+            raise ValueError(
+                f"output must have one index for each of the output axes {axes}, got {output}."
+            )
+        if len(axes) < 2:
+            position = indices[0] if indices else 0
+            if not 0 <= position < self.lineage.length:
+                raise IndexError(f"output must be in [0, {self.lineage.length}), got {output}.")
+            return self.lineage.taps(int(position))
+        at, position = dict(zip(axes, indices, strict=True)), 0
+        for digit in self.digits:
+            length = self.shape[digit.axis]
+            if not 0 <= at[digit.axis] < length:
+                raise IndexError(
+                    f"output must be in [0, {length}) along axis {digit.axis}, got {output}."
+                )
+            position = position * digit.length + at[digit.axis] // digit.divisor % digit.length
+        return self.lineage.taps(position)
 
     @cached_property
     def _typical(self) -> int:
@@ -202,12 +230,13 @@ def fields(
         for name in program.inputs
     }
     traces = trace(program, followed)
-    found = {}
-    for name, node in program.nodes.items():
+    found: dict[str, Field] = {}
+    # The last nodes need the widest windows of all before them, which are then known.
+    for name, node in reversed(list(program.nodes.items())):
         value = field_of(node, traces[name], source, wanted)
         if value is not None:
             found[name] = value
-    return found
+    return dict(reversed(list(found.items())))
 
 
 def default_axes(program: Program, source: Node) -> tuple[int, ...]:
@@ -276,19 +305,22 @@ def field_of(node: Node, traced: Trace, source: Node, axes: tuple[int, ...]) -> 
         route = traced.united(key, node.label)
         if route is None:
             continue
-        place, lineage = along_axis(route, node.shape)
-        measured = measure(axis, place, lineage)
+        measured = measure(axis, route, node.shape)
         if measured.status == "global":
             local = traced.united(key, "", local=True)
             if local is not None and local.digits == route.digits:
-                lineage = along_axis(local, node.shape)[1]
-                measured = replace(measured, local=measure(axis, place, lineage))
+                measured = replace(measured, local=measure(axis, local, node.shape))
         found.append(measured)
     return Field(node.label, source.name, tuple(found)) if found else None
 
 
-def measure(axis: int, output_axis: int | None, lineage: Lineage) -> AxisField:
-    """The numbers of one lineage."""
+def measure(axis: int, route: Route, shape: tuple[int, ...]) -> AxisField:
+    """The numbers of one route of a value of some shape."""
+    if len({digit.axis for digit in route.digits}) == 1:
+        # Told for the positions of the axis, of which the route may hold but some digits.
+        whole = route.digits[0].axis
+        route = on_whole_axis(route, whole, shape[whole])
+    lineage = route.lineage
     pattern = lineage.pattern
     period = pattern.period if isinstance(pattern, Periodic) else lineage.length
     outputs = np.arange(min(period, lineage.length), dtype=np.int64)
@@ -300,8 +332,8 @@ def measure(axis: int, output_axis: int | None, lineage: Lineage) -> AxisField:
         slow = fast = Fraction(0)
     if not reads.any():
         return AxisField(
-            axis, output_axis, 0, (0, 0), fast, (slow, fast), 0, (0, 0),
-            lineage.inputs, lineage.status, lineage.cause, lineage,
+            axis, 0, (0, 0), fast, (slow, fast), 0, (0, 0), lineage.inputs,
+            lineage.status, lineage.cause, lineage, route.digits, shape,
         )  # fmt: skip
     sizes = np.where(reads, hi - lo + 1, 0)
     own = outputs * fast.numerator // fast.denominator
@@ -313,7 +345,6 @@ def measure(axis: int, output_axis: int | None, lineage: Lineage) -> AxisField:
         before, after = min(before, lineage.inputs - 1), min(after, lineage.inputs - 1)
     return AxisField(
         axis=axis,
-        output_axis=output_axis,
         size=int(sizes.max()),
         sizes=(int(sizes.min()), int(sizes.max())),
         stride=fast,
@@ -324,4 +355,6 @@ def measure(axis: int, output_axis: int | None, lineage: Lineage) -> AxisField:
         status=lineage.status,
         cause=lineage.cause,
         lineage=lineage,
+        digits=route.digits,
+        shape=shape,
     )

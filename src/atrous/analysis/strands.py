@@ -83,6 +83,26 @@ class Route:
             np.broadcast_shapes((1,) * len(shape), *(values.shape for values in index))
         )
 
+    def laid_out(self, digits: tuple[Digit, ...]) -> Route:
+        """The same route, told by digits that make up its own."""
+        if self.digits == digits:
+            return self
+        if not self.digits:
+            relation = strided(prod(digit.length for digit in digits), 1, step=0)
+            return Route(digits, Lineage(relation.outputs, [Edge(relation, self.lineage)]))
+        lengths = [digit.length for digit in digits]
+        values = dict(zip(digits, np.indices(lengths).reshape(len(lengths), -1), strict=True))
+        wholes = {digit.axis: own for digit, own in values.items() if digit.divisor == 1}
+        position = np.zeros(prod(lengths), dtype=np.int64)
+        for digit in self.digits:
+            own = values.get(digit)
+            if own is None:
+                own = wholes[digit.axis] // digit.divisor % digit.length
+            position = position * digit.length + own
+        inputs = self.lineage.length
+        relation = simplify(Relation(len(position), inputs, 0, Taps.each(position)))
+        return Route(digits, Lineage(relation.outputs, [Edge(relation, self.lineage)]))
+
     def restricted(self, mask: Flags) -> Route:
         """The same route, read only where the mask over the value says so.
 
@@ -137,6 +157,14 @@ class Strand:
         rows = ((axis, flags.tobytes()) for axis, flags in sorted(self.rows.items()))
         return (self.input, *routes, *rows)
 
+    def besides(self, axis: int) -> tuple[object, ...]:
+        """What is equal for strands that differ in the lineage of one route only."""
+        own = self.routes.get(axis)
+        others = ((a, r.digits, r.lineage) for a, r in self.routes.items() if a != axis)
+        rows = ((a, flags.tobytes()) for a, flags in sorted(self.rows.items()))
+        mine = None if own is None else (own.digits, own.lineage.status)
+        return (self.input, mine, *others, *rows)
+
     @cached_property
     def is_dead(self) -> bool:
         """Whether along some axis no position reads anything."""
@@ -167,7 +195,7 @@ class Strand:
                 route = route.restricted(theirs.alive(_extents(route, theirs)))
         return route
 
-    def told(self, axis: int, where: str) -> Route:
+    def told(self, axis: int) -> Route:
         """A route told by the positions of the axes on which it lies, of which others may hold
         other digits, as between the rows and columns of a window laid along the channels."""
         route = self.routes[axis]
@@ -179,7 +207,7 @@ class Strand:
                 mine = {digit for digit in route.digits if digit.axis == at}
                 held = {digit for digit in theirs.digits if digit.axis == at}
                 if held and held != mine:
-                    route = on_whole_axis(route, at, extents[at]) or loosened(route, where)
+                    route = on_whole_axis(route, at, extents[at])
             route = route.restricted(theirs.alive(extents))
         return route
 
@@ -196,6 +224,8 @@ def _extents(route: Route, other: Route) -> list[int]:
 
 
 Segment = tuple[Strand, ...]
+
+_MANY_POSITIONS = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,57 +255,103 @@ class Trace:
                 route = strand.routes.get(axis) if strand.input == name else None
                 if route and not (local and route.lineage.status in ("global", "unknown")):
                     found.setdefault(strand, []).append(number)
-        routes = {strand: strand.told(axis, where) for strand in found}
-        lying = {digit.axis for route in routes.values() for digit in route.digits}
-        if len(lying) > 1:
-            mine = [r.restricted(self.mask(found[strand], strand)) for strand, r in routes.items()]
-            return unite(list(dict.fromkeys(mine)), where)
-        along = lying.pop() if lying else self._telling_axis(found, axis)
-        if along is None:
-            return unite(list(dict.fromkeys(routes.values())), where)
-        taken = {}
-        for strand, numbers in found.items():
-            mask = self.mask(numbers, strand, None if routes[strand].digits else along)
-            flags = mask.any(axis=tuple(a for a in range(mask.ndim) if a != along))
-            taken[strand] = np.broadcast_to(flags, self.shape[along])
-        return _unite_along(routes, taken, Digit(along, 1, self.shape[along]), where)
+        if not found:
+            return None
+        routes = {strand: strand.told(axis) for strand in found}
+        axes = {digit.axis for route in routes.values() for digit in route.digits}
+        axes = axes or self._telling_axes(found, axis)
+        digits = self._layout(routes.values(), axes)
+        apart = any(route.digits not in ((), digits) for route in routes.values())
+        if apart and prod(digit.length for digit in digits) > _MANY_POSITIONS:
+            return unite([collapsed(route, "bound", where) for route in routes.values()])
+        laid = []
+        for strand, route in routes.items():
+            known = route.digits == digits
+            mask = self.mask(found[strand], strand, () if known else axes)
+            if mask.any():
+                laid.append(route.laid_out(digits).restricted(mask))
+        return unite(list(dict.fromkeys(laid))) if laid else None
 
-    def _telling_axis(self, strands: Iterable[Strand], axis: int) -> int | None:
+    def _telling_axes(self, found: Mapping[Strand, Collection[int]], axis: int) -> set[int]:
         """The axis along which positions differ although the input axis lies on none."""
-        rows = sorted({at for strand in strands for at in strand.rows})
+        rows = sorted({at for strand in found for at in strand.rows})
         if rows:
-            return axis if axis in rows else rows[0]
-        return axis if axis < self.labels.ndim and self.labels.shape[axis] > 1 else None
+            return {axis if axis in rows else rows[0]}
+        varies = axis < self.labels.ndim and self.labels.shape[axis] > 1
+        all_over = (self.mask(numbers, strand).all() for strand, numbers in found.items())
+        return {axis} if varies and not all(all_over) else set()
 
-    def mask(self, numbers: Collection[int], strand: Strand, along: int | None = None) -> Flags:
+    def _layout(self, routes: Iterable[Route], axes: Iterable[int]) -> tuple[Digit, ...]:
+        """Digits that tell where every route and, along the same axes, every segment lies."""
+        layouts = list(dict.fromkeys(route.digits for route in routes if route.digits))
+        if len(layouts) == 1 and all(self.labels.shape[axis] == 1 for axis in axes):
+            return layouts[0]
+        common: list[Digit] = []
+        for axis in sorted(axes):
+            mine = {digit for digits in layouts for digit in digits if digit.axis == axis}
+            digits = sorted(mine, key=lambda digit: (-digit.divisor, digit.length))
+            tops = [digit.divisor * digit.length for digit in digits]
+            overlap = any(d.divisor < top for d, top in zip(digits, tops[1:], strict=False))
+            if overlap or not mine or self.labels.shape[axis] > 1:
+                digits = [Digit(axis, 1, self.shape[axis])]
+            common += digits
+        return tuple(common)
+
+    def mask(self, numbers: Collection[int], strand: Strand, axes: Collection[int] = ()) -> Flags:
         """Where a strand of some segments lies and is alive, of length 1 along axes that neither
         matter to the segments nor are asked for."""
-        there = np.isin(self.labels, list(numbers))
-        shape = [n if a == along else there.shape[a] for a, n in enumerate(self.shape)]
+        if self.labels.size == 1:
+            there = self.labels == next(iter(numbers))
+        else:
+            there = np.isin(self.labels, list(numbers), kind="table")
+        shape = [n if a in axes else there.shape[a] for a, n in enumerate(self.shape)]
         return np.asarray(there & strand.alive(shape))
 
 
-def gather(strands: Iterable[Strand], where: str) -> Segment:
+def gather(strands: Iterable[Strand]) -> Segment:
     """Living strands, those of one kind made one."""
+    living = [strand for strand in map(Strand.agreed, strands) if not strand.is_dead]
     kinds: dict[tuple[object, ...], list[Strand]] = {}
-    for strand in map(Strand.agreed, strands):
-        if not strand.is_dead:
-            kinds.setdefault(strand.kind, []).append(strand)
-    gathered = []
-    for group in kinds.values():
-        if len(group) == 1:
-            gathered.append(group[0])
-            continue
-        routes = {
-            axis: unite([strand.routes[axis] for strand in group], where)
-            for axis in group[0].routes
-        }
-        gathered.append(
-            Strand(
-                group[0].input, {a: r for a, r in routes.items() if r is not None}, group[0].rows
-            )
-        )
-    return tuple(gathered)
+    for strand in _factored(living):
+        kinds.setdefault(strand.kind, []).append(strand)
+    return tuple(_as_one(group) for group in kinds.values())
+
+
+def _as_one(strands: Sequence[Strand]) -> Strand:
+    first = strands[0]
+    if len(strands) == 1:
+        return first
+    united = {a: unite([strand.routes[a] for strand in strands]) for a in first.routes}
+    return Strand(first.input, united, first.rows)
+
+
+def _factored(strands: Sequence[Strand]) -> Sequence[Strand]:
+    """Strands that differ in one route only, made one: ways that are a product stay one.
+
+    The taps of a window, say, are those of its rows times those of its columns.
+    """
+    axes = {axis for strand in strands for axis in strand.routes}
+    if len(strands) < 2 or len(axes) < 2:
+        return strands
+    united: dict[tuple[object, ...], Route] = {}
+    for axis in sorted(axes):
+        groups: dict[tuple[object, ...], list[Strand]] = {}
+        for strand in strands:
+            groups.setdefault(strand.besides(axis), []).append(strand)
+        merged = []
+        for group in groups.values():
+            routes = [strand.routes[axis] for strand in group if axis in strand.routes]
+            lineages = frozenset(route.lineage for route in routes)
+            if len(group) == 1 or len(lineages) < len(group):
+                merged += group
+                continue
+            key = (routes[0].digits, lineages)
+            if key not in united:
+                united[key] = unite(routes)
+            routes_now = {**group[0].routes, axis: united[key]}
+            merged.append(Strand(group[0].input, routes_now, group[0].rows))
+        strands = merged
+    return strands
 
 
 def tidy(shape: tuple[int, ...], labels: Labels, segments: list[Segment]) -> Trace:
@@ -318,47 +394,8 @@ def loosened(route: Route, where: str) -> Route:
     return Route(route.digits, Lineage(length, [edge]))
 
 
-def _unite_along(
-    routes: Mapping[Strand, Route], taken: Mapping[Strand, Flags], along: Digit, where: str
-) -> Route | None:
-    """Everything any of the routes reads, told by the positions of one axis on which no digit of
-    another lies; each where its flags allow."""
-    if all(flags.all() for flags in taken.values()):
-        return unite(list(dict.fromkeys(routes.values())), where)
-    length = along.length
-    edges = []
-    for strand, route in routes.items():
-        lineage = route.lineage
-        if route.digits:
-            lineage = along_axis(route, {along.axis: length})[1]
-        same = route.digits or length == 1
-        relation = Relation.identity(length) if same else strided(length, 1, step=0)
-        flags = taken[strand]
-        edges.append(Edge(relation, lineage, positions=None if flags.all() else flags))
-    return Route((along,), Lineage(length, edges))
-
-
-def along_axis(
-    route: Route, shape: Sequence[int] | Mapping[int, int]
-) -> tuple[int | None, Lineage]:
-    """The axis of a value that a route lies on, with what its positions read.
-
-    Where the axis holds the input axis as one of its digits, or as several in another order, as
-    after a pixel shuffle or in a row of tokens, the lineage is told for the positions of the axis.
-    None and the route's own lineage if it lies on no axis or on several.
-    """
-    axes = {digit.axis for digit in route.digits}
-    if len(axes) != 1:
-        return None, route.lineage
-    axis = axes.pop()
-    whole = on_whole_axis(route, axis, shape[axis])
-    assert whole is not None
-    return axis, whole.lineage
-
-
-def on_whole_axis(route: Route, axis: int, length: int) -> Route | None:
-    """The route told by positions of an axis of which it holds some digits; None if digits of other
-    axes lie between them."""
+def on_whole_axis(route: Route, axis: int, length: int) -> Route:
+    """The route told by positions of an axis of which it holds some digits."""
     at = [k for k, digit in enumerate(route.digits) if digit.axis == axis]
     if not at:
         return route
@@ -366,7 +403,8 @@ def on_whole_axis(route: Route, axis: int, length: int) -> Route | None:
     if len(at) == 1 and (first.divisor, first.length) == (1, length):
         return route
     if at != list(range(at[0], at[-1] + 1)):
-        return None
+        others = tuple(digit for digit in route.digits if digit.axis != axis)
+        return route.laid_out((Digit(axis, 1, length), *others))
     before, own, after = (
         route.digits[: at[0]],
         route.digits[at[0] : at[-1] + 1],
@@ -386,17 +424,11 @@ def on_whole_axis(route: Route, axis: int, length: int) -> Route | None:
     return Route((*before, Digit(axis, 1, length), *after), lineage)
 
 
-def unite(routes: list[Route], where: str) -> Route | None:
-    """Everything any of the routes reads."""
-    if len(routes) < 2:
-        return routes[0] if routes else None
+def unite(routes: Sequence[Route]) -> Route:
+    """Everything any of the routes reads; they lie on the same digits, or on none."""
     digits = max((route.digits for route in routes), key=len)
-    if any(route.digits not in ((), digits) for route in routes):
-        # The branches lay the axis out differently: a position along one of them meets all of it.
-        edges = [
-            Edge(Relation.whole(1, r.lineage.length), r.lineage, "bound", where) for r in routes
-        ]
-        return Route((), Lineage(1, edges))
+    if len(routes) == 1:
+        return routes[0]
     length = prod(digit.length for digit in digits)
     edges = []
     for route in routes:

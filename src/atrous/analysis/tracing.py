@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-import numpy.typing as npt
 
 from atrous.analysis.factoring import merge_trace, split_trace
 from atrous.analysis.labelling import separated
+from atrous.analysis.members import Members, bits, combined
 from atrous.analysis.strands import (
     Digit,
-    Labels,
     Route,
     Segment,
     Strand,
@@ -68,8 +67,9 @@ def _of_node(node: Node, traces: Mapping[str, Trace]) -> Trace:
     where = node.label
     if isinstance(node.description, Unknown):
         where = f"{where} ({node.description.reason})"
-    parts = [_through(read, node, traces[read.operand.name], where) for read in reads]
-    return _combine(node.shape, parts, where)
+    memo: _Memo = {}
+    parts = [_through(read, node, traces[read.operand.name], where, memo) for read in reads]
+    return _combine(node.shape, parts)
 
 
 def _changes_nothing(read: Read, node: Node) -> bool:
@@ -86,18 +86,21 @@ def _changes_nothing(read: Read, node: Node) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """What one operand contributes: per position a set of its segments, as a bit mask."""
+    """What one operand contributes: per position a set of its segments."""
 
-    masks: npt.NDArray[np.object_]
+    members: Members
     segments: tuple[Segment, ...]
 
 
-def _through(read: Read, node: Node, operand: Trace, where: str) -> _Part:
+_Memo = dict[tuple[Lineage, Relation, Status], Lineage]
+"""What a lineage became on its way through a node: equal ways stay one object."""
+
+
+def _through(read: Read, node: Node, operand: Trace, where: str, memo: _Memo) -> _Part:
     if isinstance(node.description, Unknown):
         return _unknown_part(node, operand, where)
     if read.split is not None:
-        operand = split_trace(operand, read.split, where)
-    memo: dict[tuple[int, Relation], Lineage] = {}
+        operand = split_trace(operand, read.split)
     moving = {
         link.axis: link.relation.inputs
         for link in (*read.links, *read.unlinked)
@@ -107,16 +110,16 @@ def _through(read: Read, node: Node, operand: Trace, where: str) -> _Part:
     if cut is not None:
         moving[cut.axis] = cut.relation.inputs
     operand = separated(operand, moving)
-    masks = _masks_through(read, node, _as_masks(operand.labels))
+    members = _members_through(read, Members.of(operand.labels, len(operand.segments)))
 
     def moved(strand: Strand, mask: Flags) -> Strand:
         routes = {}
         for axis, route in strand.routes.items():
             crossed = any(digit.axis in moving for digit in route.digits)
-            own = strand.told(axis, where) if crossed else route
+            own = strand.told(axis) if crossed else route
             for moved_axis, length in moving.items():
                 # An operator along an axis knows its positions, not the digits these are made of.
-                own = on_whole_axis(own, moved_axis, length) or loosened(own, where)
+                own = on_whole_axis(own, moved_axis, length)
             # Where segments change along the axis, each is read at its own positions only.
             own = own.restricted(mask)
             routes[axis] = _route(own, read, where, memo)
@@ -134,12 +137,12 @@ def _through(read: Read, node: Node, operand: Trace, where: str) -> _Part:
         return tuple(map(moved, segment, told))
 
     parts = [through(number, segment) for number, segment in enumerate(operand.segments)]
-    part = _Part(masks, tuple(parts))
+    part = _Part(members, tuple(parts))
     if read.merge is None:
         return part
     shape = tuple(n for factors in read.merge for n in factors)
-    merged = merge_trace(_combine(shape, [part], where), read.merge)
-    return _Part(_as_masks(merged.labels), merged.segments)
+    merged = merge_trace(_combine(shape, [part]), read.merge)
+    return _Part(Members.of(merged.labels, len(merged.segments)), merged.segments)
 
 
 def _is_whole(relation: Relation) -> bool:
@@ -171,9 +174,8 @@ def _unknown_part(node: Node, operand: Trace, where: str) -> _Part:
         for segment in operand.segments
         for strand in segment
     )
-    masks = np.empty((1,) * len(node.shape), dtype=object)
-    masks.fill(1)
-    return _Part(masks, (strands,))
+    labels = np.zeros((1,) * len(node.shape), dtype=np.int64)
+    return _Part(Members.of(labels, 1), (strands,))
 
 
 def _rows_through(read: Read, strand: Strand) -> dict[int, Flags]:
@@ -202,71 +204,16 @@ def _is_segment(read: Read, axis: int) -> bool:
     return read.segment is not None and read.segment.axis == axis
 
 
-def _as_masks(labels: Labels) -> npt.NDArray[np.object_]:
-    masks = np.empty(labels.shape, dtype=object)
-    flat = labels.reshape(-1)
-    masks.reshape(-1)[:] = [1 << int(label) if label >= 0 else 0 for label in flat]
-    return masks
-
-
-def _masks_through(
-    read: Read, node: Node, masks: npt.NDArray[np.object_]
-) -> npt.NDArray[np.object_]:
+def _members_through(read: Read, members: Members) -> Members:
     """Which segments of the operand each position of the result reads."""
-    order: list[int] = []
-    for link in read.links:
-        if link is None:
-            continue
-        if masks.shape[link.axis] != 1:
-            masks = _pull(masks, link.axis, link.relation)
-        order.append(link.axis)
-    for link in read.unlinked:
-        if masks.shape[link.axis] != 1:
-            masks = _pull(masks, link.axis, link.relation)
-        order.append(link.axis)
-    linked = sum(link is not None for link in read.links)
-    masks = masks.transpose(order)
-    masks = masks.reshape(masks.shape[:linked])
-    for axis, link in enumerate(read.links):
-        if link is None:
-            masks = np.expand_dims(masks, axis)
-    if read.segment is not None:
-        shape = [1] * masks.ndim
-        shape[read.segment.axis] = -1
-        masks = np.where(read.segment.reads.reshape(shape), masks, 0)
-    return masks
+    for link in (*read.links, *read.unlinked):
+        if link is not None and members.codes.shape[link.axis] != 1:
+            members = members.through(link.axis, link.relation)
+    members = members.at([None if link is None else link.axis for link in read.links])
+    return members if read.segment is None else members.where(read.segment.axis, read.segment.reads)
 
 
-def _pull(masks: npt.NDArray[np.object_], axis: int, relation: Relation) -> npt.NDArray[np.object_]:
-    if relation.is_identity:
-        return masks
-    masks = np.moveaxis(masks, axis, 0)
-    if masks.shape[0] == 1 and relation.inputs > 1:
-        masks = np.broadcast_to(masks, (relation.inputs, *masks.shape[1:]))
-    if relation.step == 0 and relation.period == 1 and not len(relation.exceptional):
-        # Every output reads the same: the result does not vary along this axis.
-        read = relation.taps.offsets
-        read = read[(read >= 0) & (read < relation.inputs)]
-        out = np.bitwise_or.reduce(masks[read], axis=0, keepdims=True)
-        return np.moveaxis(out, 0, axis)
-    out = np.zeros((relation.outputs, *masks.shape[1:]), dtype=object)
-    if relation.are_runs and len(masks):
-        # Neighbours that descend alike are read together.
-        first, last = relation.runs(np.arange(relation.outputs, dtype=np.int64))
-        flat = masks.reshape(len(masks), -1)
-        starts = np.flatnonzero([True, *(flat[1:] != flat[:-1]).any(axis=1)])
-        for start, stop in zip(starts, [*starts[1:], len(masks)], strict=True):
-            out[np.maximum(first, start) <= np.minimum(last, stop - 1)] |= masks[start]
-        return np.moveaxis(out, 0, axis)
-    position, inputs, _ = relation.reads(np.arange(relation.outputs, dtype=np.int64))
-    for o, i in zip(position, inputs, strict=True):
-        out[o] |= masks[i]
-    return np.moveaxis(out, 0, axis)
-
-
-def _route(
-    route: Route, read: Read, where: str, memo: dict[tuple[int, Relation], Lineage]
-) -> Route:
+def _route(route: Route, read: Read, where: str, memo: _Memo) -> Route:
     """One route of the operand as the result sees it."""
     links: dict[int, tuple[int | None, Link]] = {
         link.axis: (axis, link) for axis, link in enumerate(read.links) if link is not None
@@ -290,7 +237,7 @@ def _route(
             axis, segment = None, None
         slower = prod(d.length for d in digits[:position])
         faster = prod(d.length for d in digits[position + 1 :])
-        key = id(lineage), relation
+        key = lineage, relation, link.status
         known = memo.get(key) if slower == faster == 1 and segment is None else None
         if known is None:
             status: Status = link.status
@@ -315,25 +262,18 @@ def _route(
     return Route(tuple(d for d in digits if d.axis >= 0), lineage)
 
 
-def _combine(shape: tuple[int, ...], parts: list[_Part], where: str) -> Trace:
+def _combine(shape: tuple[int, ...], parts: list[_Part]) -> Trace:
     """The trace of a value that reads several operands position by position."""
-    told = np.broadcast_shapes(*(part.masks.shape for part in parts))
-    spread = [np.broadcast_to(part.masks, told).reshape(-1) for part in parts]
-    numbers: dict[tuple[int, ...], int] = {}
-    labels = np.empty(prod(told), dtype=np.int64)
-    for position, key in enumerate(zip(*spread, strict=True)):
-        labels[position] = -1 if not any(key) else numbers.setdefault(key, len(numbers))
+    if not parts:
+        return Trace(shape, np.full((1,) * len(shape), -1), ())
+    labels, keys = combined([part.members for part in parts])
     segments = []
-    for key in numbers:
+    for key in keys:
         strands = [
             strand
             for part, mask in zip(parts, key, strict=True)
-            for number in _bits(mask)
+            for number in bits(mask)
             for strand in part.segments[number]
         ]
-        segments.append(gather(strands, where))
-    return tidy(shape, labels.reshape(told), segments)
-
-
-def _bits(mask: int) -> list[int]:
-    return [k for k in range(mask.bit_length()) if mask >> k & 1]
+        segments.append(gather(strands))
+    return tidy(shape, labels, segments)

@@ -107,39 +107,48 @@ class Rows:
             return
         wanted: dict[Rows, tuple[int, int]] = {self: (start, stop)}
         pending: list[Rows] = [self]
-        plan: list[Rows] = []
+        plan: list[tuple[Rows, list[Ints]]] = []
         while pending:
             rows = max(pending, key=lambda r: r._order)
             pending.remove(rows)
-            plan.append(rows)
-            lo, hi = wanted[rows]
-            if len(rows._lo):
-                lo, hi = min(lo, rows._first), max(hi, rows._first + len(rows._lo))
-                wanted[rows] = lo, hi
+            missing = rows._missing(*wanted[rows])
+            plan.append((rows, missing))
             for way in rows._ways:
                 source = way.source
                 if not isinstance(source, Rows):
                     continue
-                first, last = way.relation.hulls(np.arange(lo, hi, dtype=np.int64))
-                filled = first <= last
-                if not filled.any():
-                    continue
-                a, b = int(first[filled].min()), int(last[filled].max()) + 1
-                if source in wanted:
-                    old = wanted[source]
-                    wanted[source] = min(old[0], a), max(old[1], b)
-                elif not source._covers(a, b):
-                    wanted[source] = a, b
-                    pending.append(source)
-        for rows in reversed(plan):
-            rows._compute(*wanted[rows])
+                for outputs in missing:
+                    first, last = way.relation.hulls(outputs)
+                    filled = first <= last
+                    if not filled.any():
+                        continue
+                    a, b = int(first[filled].min()), int(last[filled].max()) + 1
+                    if source in wanted:
+                        old = wanted[source]
+                        wanted[source] = min(old[0], a), max(old[1], b)
+                    elif not source._covers(a, b):
+                        wanted[source] = a, b
+                        pending.append(source)
+        for rows, missing in reversed(plan):
+            for outputs in missing:
+                rows._extend(outputs)
 
-    def _compute(self, start: int, stop: int) -> None:
-        outputs = np.arange(start, stop, dtype=np.int64)
+    def _missing(self, start: int, stop: int) -> list[Ints]:
+        """The outputs of an interval that are not known yet, before and after those that are."""
+        if len(self._lo) == 0:
+            return [np.arange(start, stop, dtype=np.int64)]
+        last = self._first + len(self._lo)
+        parts = [np.arange(start, self._first), np.arange(last, stop)]
+        return [outputs for outputs in parts if len(outputs)]
+
+    def _extend(self, outputs: Ints) -> None:
         parts = [_along(way, outputs) for way in self._ways]
-        self._first = start
-        self._lo = np.minimum.reduce([lo for lo, _ in parts])
-        self._hi = np.maximum.reduce([hi for _, hi in parts])
+        lo = np.minimum.reduce([lo for lo, _ in parts])
+        hi = np.maximum.reduce([hi for _, hi in parts])
+        before = len(self._lo) == 0 or outputs[0] < self._first
+        self._first = int(outputs[0]) if before else self._first
+        self._lo = np.concatenate([lo, self._lo] if before else [self._lo, lo])
+        self._hi = np.concatenate([hi, self._hi] if before else [self._hi, hi])
 
 
 Pattern = Periodic | Rows

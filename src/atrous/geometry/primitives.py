@@ -57,6 +57,7 @@ class Window:
         return Window(self.kernel_size, stride, self.dilation * factor, self.left * factor)
 
 
+@lru_cache(maxsize=1024)
 def transposed(
     outputs: int, inputs: int, kernel_size: int, *, stride: int, dilation: int, left: int
 ) -> Relation:
@@ -109,6 +110,7 @@ def masked(mask: Flags) -> Relation:
     return simplify(Relation(outputs, inputs, 0, rows)) if outputs else Relation.whole(0, inputs)
 
 
+@lru_cache(maxsize=1024)
 def strided(outputs: int, inputs: int, *, start: int = 0, step: int = 1) -> Relation:
     """Output `o` reads input `start + o * step`: slices, crops, pads, flips, selections.
 

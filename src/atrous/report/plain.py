@@ -65,7 +65,7 @@ def axis_to_dict(axis: AxisField) -> dict[str, Any]:
     """One axis of a field; every size is a number."""
     return {
         "axis": axis.axis,
-        "output_axis": axis.output_axis,
+        "output_axes": list(axis.output_axes),
         "size": axis.size,
         "size_min": axis.sizes[0],
         "stride": as_number(axis.stride),

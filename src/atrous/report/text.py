@@ -251,7 +251,7 @@ def _sentence(axis: AxisField) -> str:
         text = f"reads all {axis.length} positions{side} (global, because of {axis.cause})"
         return text if axis.local is None else f"{text}; without that {_sentence(axis.local)}"
     share = f", {axis.density:.0%} of it read" if axis.density < 1 else ""
-    if axis.output_axis is None:
+    if not axis.output_axes:
         note = f" ({axis.status}, because of {axis.cause})" if axis.cause else ""
         first = axis.start
         return (
