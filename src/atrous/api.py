@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import nn
 from torch.export import ExportedProgram
 
 from atrous.analysis import inspection as _inspection
-from atrous.analysis.field import Field, fields
+from atrous.analysis.field import Field, traced
 from atrous.graph.capture import Inputs, capture
 from atrous.graph.program import Node, Program
 from atrous.report.report import Report
@@ -20,6 +22,8 @@ def receptive_field(
     input: str | None = None,
     output: str | None = None,
     axes: int | tuple[int, ...] | None = None,
+    channels: int | slice | Sequence[int] | None = None,
+    channel_axis: int = 1,
 ) -> Field:
     """The receptive field of a model's output, or of any node inside it.
 
@@ -32,14 +36,17 @@ def receptive_field(
         output: the label of an output ("out", "0"); by default the first.
         axes: which axes of the input, negative ones from the end; by default those along which the
             first convolution or pool moves.
+        channels: only these channels of the node, where a network keeps channels apart: one, some,
+            or a slice; by default all together.
+        channel_axis: the axis of the node that holds its channels, negative ones from the end.
 
     Returns:
         One `AxisField` per input axis, with size, stride, start, reach, interior and status.
 
     Raises:
         KeyError: if there is no such node, input or output; the message names the nearest.
-        ValueError: if the node does not depend on the input, an axis does not exist, or an input is
-            empty, quantised or complex.
+        ValueError: if the node does not depend on the input, an axis or a channel does not exist,
+            or an input is empty, quantised or complex.
         CaptureError: if the model cannot run on `x` or cannot be exported.
 
     Example:
@@ -48,15 +55,29 @@ def receptive_field(
         >>> print(receptive_field(net, (1, 1, 100)))
         field of 1 on input
           axis 2: size 10, stride 2, start -4, reach 4 before and 5 after, exact
+        >>> import torch
+        >>> class Scales(nn.Module):
+        ...     def forward(self, x):
+        ...         return torch.cat([x, nn.functional.avg_pool1d(x, 9, 1, 4)], 1)
+        >>> receptive_field(Scales(), (1, 4, 100), channels=slice(0, 4)).size
+        (1,)
     """
     program = capture(model, x)
     target = _target(program, node, output)
     source = program.input(input)
     axes = _checked_axes(axes, len(source.shape))
-    found = fields(program, input=input, axes=axes).get(target.name)
+    positions, at = None, channel_axis
+    if channels is not None:
+        at, positions = _checked_channels(channels, channel_axis, target)
+    found = traced(program, input=input, axes=axes).field(
+        target, channels=positions, channel_axis=at
+    )
     if found is None:
+        what = repr(node or output or "the output")
+        if channels is not None:
+            what = f"channels {channels} of {what}"
         raise ValueError(
-            f"node must depend on the input, but {node or output or 'the output'!r} does not "
+            f"node must depend on the input, but {what} does not "
             f"depend on {source.name!r}.{_others(program, source)} Choose another with input=, "
             "output= or node=."
         )
@@ -133,6 +154,28 @@ def _target(program: Program, node: str | None, output: str | None) -> Node:
             "Name one of them."
         )
     return program.find(node) if node is not None else program.output(output)
+
+
+def _checked_channels(
+    channels: int | slice | Sequence[int], axis: int, node: Node
+) -> tuple[int, list[int]]:
+    count = len(node.shape)
+    if not -count <= axis < count:
+        raise ValueError(
+            f"channel_axis must be between {-count} and {count - 1} for {node.label!r} of shape "
+            f"{node.shape}, got {axis}."
+        )
+    length = node.shape[axis]
+    if isinstance(channels, slice):
+        found = list(range(length))[channels]
+    else:
+        found = [channels] if isinstance(channels, int) else list(channels)
+    if not found or not all(isinstance(c, int) and -length <= c < length for c in found):
+        raise ValueError(
+            f"channels must be among the {length} of {node.label!r} (axis {axis % count} of shape "
+            f"{node.shape}), got {channels}."
+        )
+    return axis % count, [c % length for c in found]
 
 
 def _checked_axes(axes: int | tuple[int, ...] | None, count: int) -> tuple[int, ...] | None:

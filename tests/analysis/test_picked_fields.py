@@ -179,3 +179,16 @@ def test_rows_chosen_by_data_may_be_any() -> None:
 
     field = atrous.receptive_field(Between(lambda x: x[:, :, (x[0, 0] * 0).long()]), (1, 1, 8))
     assert field.axes[-1].status == "global"
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_a_mask_may_pass_dropout_in_inference_only(train: bool) -> None:
+    class Banded(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            near = torch.ones(8, 8).tril(1).triu(-1)
+            near = F.dropout(near, 0.5, training=train)
+            mask = torch.zeros(8, 8).masked_fill(near == 0, -torch.inf)
+            return F.scaled_dot_product_attention(x, x, x, attn_mask=mask)
+
+    found = atrous.receptive_field(Banded(), (1, 8, 4), axes=1)
+    assert (found.status, found.size) == (("unknown", (8,)) if train else ("exact", (3,)))

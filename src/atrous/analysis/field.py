@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
@@ -9,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from atrous.analysis.strands import Digit, Route, Source, Trace, on_whole_axis
-from atrous.analysis.tracing import trace
+from atrous.analysis.tracing import picked, trace
 from atrous.geometry import measures
 from atrous.geometry.lineage import SEVERITY, Lineage, Status
 from atrous.geometry.pattern import Periodic
@@ -211,14 +212,63 @@ class Field:
         return "\n".join(lines)
 
 
-def fields(
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """The traces of a program on all its inputs, and fields made from them.
+
+    Attributes:
+        program: the captured model.
+        source: the input that fields refer to.
+        axes: the axes of that input.
+        traces: the trace of every node.
+    """
+
+    program: Program
+    source: Node
+    axes: tuple[int, ...]
+    traces: Mapping[str, Trace]
+
+    def field(
+        self, node: Node, *, channels: Sequence[int] | None = None, channel_axis: int = 1
+    ) -> Field | None:
+        """The field of a node, or of some of its channels; None if it does not depend on the
+        input."""
+        mine = self.traces[node.name]
+        if channels is None:
+            return field_of(node, mine, self.source, self.axes)
+        mine = picked(node, mine, channel_axis, channels)
+        return field_of(replace(node, shape=mine.shape), mine, self.source, self.axes)
+
+    def fields(self) -> dict[str, Field]:
+        """The field of every node that depends on the input, by node name."""
+        found: dict[str, Field] = {}
+        # The last nodes need the widest windows of all before them, which are then known.
+        for name, node in reversed(list(self.program.nodes.items())):
+            value = self.field(node)
+            if value is not None:
+                found[name] = value
+        return dict(reversed(list(found.items())))
+
+    def on_every_input(self, node: Node) -> list[Field]:
+        """The fields of a node on each input that it depends on."""
+        found = []
+        for name in self.program.inputs:
+            source = self.program.nodes[name]
+            axes = self.axes if source is self.source else default_axes(self.program, source)
+            field = field_of(node, self.traces[node.name], source, axes)
+            if field is not None:
+                found.append(field)
+        return found
+
+
+def traced(
     program: Program, *, input: str | None = None, axes: tuple[int, ...] | None = None
-) -> dict[str, Field]:
-    """The field of every node that depends on the input, by node name.
+) -> Traced:
+    """Follow every input of a program.
 
     Args:
         program: the captured model.
-        input: which input; the first by default.
+        input: which input fields refer to; the first by default.
         axes: which of its axes; see `default_axes`.
     """
     source = program.input(input)
@@ -229,14 +279,14 @@ def fields(
         )
         for name in program.inputs
     }
-    traces = trace(program, followed)
-    found: dict[str, Field] = {}
-    # The last nodes need the widest windows of all before them, which are then known.
-    for name, node in reversed(list(program.nodes.items())):
-        value = field_of(node, traces[name], source, wanted)
-        if value is not None:
-            found[name] = value
-    return dict(reversed(list(found.items())))
+    return Traced(program, source, wanted, trace(program, followed))
+
+
+def fields(
+    program: Program, *, input: str | None = None, axes: tuple[int, ...] | None = None
+) -> dict[str, Field]:
+    """The field of every node that depends on the input, by node name (see `traced`)."""
+    return traced(program, input=input, axes=axes).fields()
 
 
 def default_axes(program: Program, source: Node) -> tuple[int, ...]:

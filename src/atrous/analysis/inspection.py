@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from atrous.analysis.alignment import Misalignment, misalignments
-from atrous.analysis.field import AxisField, Field, default_axes, fields
+from atrous.analysis.field import AxisField, Field, fields, traced
 from atrous.graph.program import Node, Program
 
 
@@ -59,6 +59,7 @@ class Inspection:
         axes: the input axes that fields are told for.
         rows: every node that depends on an input, in order of computation.
         outputs: label -> node name.
+        output_fields: for every output and every input it depends on, the label and the field.
         parameters: elements of the model's parameters, each counted once.
         macs: multiply-accumulate operations in all.
         misalignments: branches that meet out of step.
@@ -72,6 +73,7 @@ class Inspection:
     axes: tuple[int, ...]
     rows: tuple[NodeRow, ...]
     outputs: Mapping[str, str]
+    output_fields: tuple[tuple[str, Field], ...]
     parameters: int
     macs: int
     misalignments: tuple[Misalignment, ...]
@@ -90,9 +92,8 @@ def inspection(
     axes: tuple[int, ...] | None = None,
 ) -> Inspection:
     """Inspect every node of a program."""
-    source = program.input(input)
-    wanted = axes if axes is not None else default_axes(program, source)
-    found = fields(program, input=input, axes=wanted)
+    followed = traced(program, input=input, axes=axes)
+    source, found = followed.source, followed.fields()
     counted: set[str] = set()
     rows = tuple(_row(program, node, found, counted) for node in program.nodes.values())
     return Inspection(
@@ -100,9 +101,14 @@ def inspection(
         input=source.name,
         input_shape=source.shape,
         inputs=program.inputs,
-        axes=wanted,
+        axes=followed.axes,
         rows=rows,
         outputs=dict(program.outputs),
+        output_fields=tuple(
+            (label, field)
+            for label, name in program.outputs.items()
+            for field in followed.on_every_input(program.nodes[name])
+        ),
         parameters=sum(program.parameters.values()),
         macs=sum(row.macs for row in rows),
         misalignments=tuple(misalignments(program, found)),

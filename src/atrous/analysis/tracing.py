@@ -5,7 +5,7 @@ Concatenation and slicing move segments, grouped operators keep them apart, dens
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -26,11 +26,13 @@ from atrous.analysis.strands import (
     on_whole_axis,
     tidy,
 )
+from atrous.geometry.algebra import simplify
 from atrous.geometry.digits import lift
 from atrous.geometry.lineage import Edge, Lineage, Status
 from atrous.geometry.relation import Flags, Relation
+from atrous.geometry.taps import Taps
 from atrous.graph.program import Node, Program
-from atrous.graph.rule import Link, Read, Unknown
+from atrous.graph.rule import Link, Operand, Read, Unknown
 
 
 def trace(program: Program, axes: Mapping[str, Iterable[int]]) -> dict[str, Trace]:
@@ -67,9 +69,23 @@ def _of_node(node: Node, traces: Mapping[str, Trace]) -> Trace:
     where = node.label
     if isinstance(node.description, Unknown):
         where = f"{where} ({node.description.reason})"
+        parts = [_unknown_part(node, traces[read.operand.name], where) for read in reads]
+        return _combine(node.shape, parts)
     memo: _Memo = {}
-    parts = [_through(read, node, traces[read.operand.name], where, memo) for read in reads]
+    parts = [_through(read, traces[read.operand.name], where, memo) for read in reads]
     return _combine(node.shape, parts)
+
+
+def picked(node: Node, trace: Trace, axis: int, positions: Sequence[int]) -> Trace:
+    """The trace of some positions of a value along one of its axes."""
+    links = [Link(a, Relation.identity(length)) for a, length in enumerate(node.shape)]
+    taps = Taps.each(np.array(positions, dtype=np.int64))
+    relation = simplify(Relation(len(positions), node.shape[axis], 0, taps))
+    links[axis] = Link(axis, relation)
+    operand = Operand(node.name, node.shape, node.dtype, is_constant=False)
+    part = _through(Read(operand, tuple(links)), trace, node.label, {})
+    shape = (*node.shape[:axis], len(positions), *node.shape[axis + 1 :])
+    return _combine(shape, [part])
 
 
 def _changes_nothing(read: Read, node: Node) -> bool:
@@ -96,9 +112,7 @@ _Memo = dict[tuple[Lineage, Relation, Status], Lineage]
 """What a lineage became on its way through a node: equal ways stay one object."""
 
 
-def _through(read: Read, node: Node, operand: Trace, where: str, memo: _Memo) -> _Part:
-    if isinstance(node.description, Unknown):
-        return _unknown_part(node, operand, where)
+def _through(read: Read, operand: Trace, where: str, memo: _Memo) -> _Part:
     if read.split is not None:
         operand = split_trace(operand, read.split)
     moving = {

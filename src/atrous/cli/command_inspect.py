@@ -48,6 +48,10 @@ def inspect(
         str | None, typer.Option(help="Only this node: a module path or a node's name.")
     ] = None,
     output: Annotated[str | None, typer.Option(help="Only this output of the model.")] = None,
+    channels: Annotated[
+        str | None,
+        typer.Option(help="Only these channels of the node or output, as 0:8, 3 or 0,2,4."),
+    ] = None,
     of_input: Annotated[
         str | None, typer.Option("--of", help="Name of the input that fields refer to.")
     ] = None,
@@ -86,6 +90,9 @@ def inspect(
             _check_writable(path)
     if node is not None and output is not None:
         raise ValueError("--node and --output must not be given together. Choose one.")
+    if channels is not None and (branches or node is output is None):
+        raise ValueError("--channels must be given with --node or --output.")
+    picked = _channels(channels)
     x = _inputs(found, model, shapes or [], batch, dtype)
     chosen = _axes(axes)
     with working(f"inspecting {model}"):
@@ -104,12 +111,15 @@ def inspect(
             return
         if node is not None or output is not None:
             field = atrous.receptive_field(
-                found.model, x, node=node, input=of_input, output=output, axes=chosen
-            )
+                found.model, x, node=node, input=of_input, output=output, axes=chosen,
+                channels=picked,
+            )  # fmt: skip
             if as_json:
                 print_json({"field": plain.field_to_dict(field)})
             else:
-                console.print(text.describe_field(field, node or f"output {output!r}"))
+                title = node or f"output {output!r}"
+                title += f", channels {channels}" if channels is not None else ""
+                console.print(text.describe_field(field, title))
             return
         report = atrous.inspect(found.model, x, input=of_input, axes=chosen)
     _show(console, report, depth, as_json)
@@ -203,3 +213,15 @@ def _axes(text: str | None) -> tuple[int, ...] | None:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise ValueError(f"--axes must be numbers, as 2,3, got {text!r}.") from None
+
+
+def _channels(text: str | None) -> slice | list[int] | None:
+    if text is None:
+        return None
+    try:
+        if ":" in text:
+            start, stop = (int(part) if part else None for part in text.split(":"))
+            return slice(start, stop)
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--channels must be numbers, as 0:8, 3 or 0,2,4, got {text!r}.") from None

@@ -216,7 +216,8 @@ def constant_value(
     value = constants[name]
     if isinstance(value, Tensor):
         return value.detach()
-    if repeatable and torch.Tag.nondeterministic_seeded in getattr(value.target, "tags", ()):
+    random = torch.Tag.nondeterministic_seeded in getattr(value.target, "tags", ())
+    if repeatable and random and value.args.get("train") is not False:
         raise NotImplementedError(f"{name!r} is drawn at random")
     result = call_overload(value.target, {key: argument(v) for key, v in value.args.items()})
     out: Tensor = result if isinstance(result, Tensor) else result[value.output]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from atrous.analysis.inspection import Inspection, NodeRow
-from atrous.report.text import _COLUMNS, _cells, describe_field
+from atrous.report.text import _COLUMNS, _cells, describe_field, titled_fields
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --accent: #2563eb; --warn: #b45309; }
@@ -35,9 +35,8 @@ def to_html(found: Inspection) -> str:
     """The page; every text that comes from the model is escaped."""
     shape = " x ".join(map(str, found.input_shape))
     outputs = "".join(
-        f"<p>{escape(describe_field(field, label).plain).replace(chr(10), '<br>')}</p>"
-        for label, name in found.outputs.items()
-        if (field := found.row(name).field) is not None
+        f"<p>{escape(describe_field(field, title).plain).replace(chr(10), '<br>')}</p>"
+        for title, field in titled_fields(found)
     )
     notes = "".join(
         f'<p class="warn">out of step: {escape(str(m))} '
@@ -52,7 +51,7 @@ def to_html(found: Inspection) -> str:
         notes += f'<p class="warn">unknown: {escape(reason)} (at {escape(nodes[0])}{more})</p>'
     others = [name for name in found.inputs if name != found.input]
     if others:
-        notes += f'<p class="note">Fields refer to input {escape(found.input)!r}.</p>'
+        notes += f'<p class="note">Fields of nodes refer to input {escape(found.input)!r}.</p>'
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"

@@ -17,6 +17,9 @@ def to_dict(found: Inspection) -> dict[str, Any]:
         "model": found.model,
         "input": {"name": found.input, "shape": list(found.input_shape), "axes": list(found.axes)},
         "outputs": dict(found.outputs),
+        "output_fields": [
+            {"output": label, **field_to_dict(field)} for label, field in found.output_fields
+        ],
         "parameters": found.parameters,
         "macs": found.macs,
         "nodes": [row_to_dict(row) for row in found.rows],

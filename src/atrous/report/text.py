@@ -199,10 +199,7 @@ def _summary(found: Inspection) -> list[RenderableType]:
     lines: list[RenderableType] = [Text("")]
     if not any(found.row(name).field for name in found.outputs.values()):
         lines.append(Text(f"no output depends on input {found.input!r}", style="yellow"))
-    for label, name in found.outputs.items():
-        field = found.row(name).field
-        if field is not None:
-            lines.append(describe_field(field, f"output {label!r}" if label != "output" else label))
+    lines += [describe_field(field, title) for title, field in titled_fields(found)]
     lines.append(
         Text(f"{found.parameters:,} parameters, {'at least ' if found.unknown else ''}"
              f"{_count(found.macs) or '0'} MACs, {len(found.rows)} nodes")
@@ -211,8 +208,8 @@ def _summary(found: Inspection) -> list[RenderableType]:
     if others:
         lines.append(
             Text(
-                f"fields refer to input {found.input!r}; ask for {' or '.join(others)} with "
-                "input= or --of"
+                f"fields of nodes refer to input {found.input!r}; ask for {' or '.join(others)} "
+                "with input= or --of"
             )
         )
     for m in found.misalignments:
@@ -227,6 +224,15 @@ def _summary(found: Inspection) -> list[RenderableType]:
             Text(f"unknown: {reason} (at {nodes[0]}{times}); teach it with atrous.rule", "red")
         )
     return lines
+
+
+def titled_fields(found: Inspection) -> list[tuple[str, Field]]:
+    """The fields of the outputs on the inputs, with what to call them where there are several."""
+    titled = []
+    for label, field in found.output_fields:
+        title = f"output {label!r}" if label != "output" else label
+        titled.append((f"{title} on {field.input!r}" if len(found.inputs) > 1 else title, field))
+    return titled
 
 
 def describe_field(field: Field, title: str) -> Text:
