@@ -60,16 +60,10 @@ def assert_supports(network: RandomNetwork, program: Program, x: Tensor) -> Coun
         if axis not in told:
             assert not support.any()
             continue
-        true = support.any(axis=tuple(range(1, support.ndim))).reshape(1, -1)
-        mine = told[axis]
-        if mine.output_axis is not None:
-            true = rows_along(support, mine.output_axis)
-        elif mine.lineage.length > 1:
-            # Several axes together: checked by segments above.
-            continue
+        true = rows_along(support, *mine.output_axes)
         said = np.zeros_like(true)
-        for o in range(mine.lineage.length):
-            said[o, mine.taps(o)[0]] = True
+        for at in np.ndindex(true.shape[:-1]):
+            said[(*at, mine.taps(at)[0])] = True
         wrong = (true & ~said) if mine.status == "bound" else (true != said)
         assert not wrong.any(), f"axis {axis}: rows of the whole value\n{network}"
     return statuses
