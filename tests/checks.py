@@ -60,6 +60,7 @@ def assert_supports(network: RandomNetwork, program: Program, x: Tensor) -> Coun
         if axis not in told:
             assert not support.any()
             continue
+        mine = told[axis]
         true = rows_along(support, *mine.output_axes)
         said = np.zeros_like(true)
         for at in np.ndindex(true.shape[:-1]):
