@@ -242,11 +242,16 @@ class Traced:
     def fields(self) -> dict[str, Field]:
         """The field of every node that depends on the input, by node name."""
         found: dict[str, Field] = {}
+        known: dict[tuple[object, ...], Field | None] = {}
         # The last nodes need the widest windows of all before them, which are then known.
         for name, node in reversed(list(self.program.nodes.items())):
-            value = self.field(node)
+            key = self.traces[name].key
+            value = known[key] if key in known else self.field(node)
+            if value is None or value.status != "bound":
+                # A bound may be this node's own doing, which its cause tells.
+                known[key] = value
             if value is not None:
-                found[name] = value
+                found[name] = replace(value, node=node.label)
         return dict(reversed(list(found.items())))
 
     def on_every_input(self, node: Node) -> list[Field]:

@@ -181,6 +181,7 @@ class Strand:
             table = table & route.alive(shape)
         return table
 
+    @cached_property
     def agreed(self) -> Strand:
         """The same ways, with every route told what the others say of axes on which both lie."""
         routes = {axis: self._agreed(axis) for axis in self.routes}
@@ -297,11 +298,18 @@ class Trace:
             common += digits
         return tuple(common)
 
+    @cached_property
+    def key(self) -> tuple[object, ...]:
+        """Equal for values whose positions read the same in the same way."""
+        small = self.labels.size <= _MANY_POSITIONS
+        labels = self.labels.tobytes() if small else id(self.labels)
+        return self.shape, self.labels.shape, labels, self.segments
+
     def mask(self, numbers: Collection[int], strand: Strand, axes: Collection[int] = ()) -> Flags:
         """Where a strand of some segments lies and is alive, of length 1 along axes that neither
         matter to the segments nor are asked for."""
-        if self.labels.size == 1:
-            there = self.labels == next(iter(numbers))
+        if len(numbers) == 1:
+            there = np.asarray(self.labels == next(iter(numbers)))
         else:
             there = np.isin(self.labels, list(numbers), kind="table")
         shape = [n if a in axes else there.shape[a] for a, n in enumerate(self.shape)]
@@ -310,7 +318,7 @@ class Trace:
 
 def gather(strands: Iterable[Strand]) -> Segment:
     """Living strands, those of one kind made one."""
-    living = [strand for strand in map(Strand.agreed, strands) if not strand.is_dead]
+    living = [strand for strand in (s.agreed for s in strands) if not strand.is_dead]
     kinds: dict[tuple[object, ...], list[Strand]] = {}
     for strand in _factored(living):
         kinds.setdefault(strand.kind, []).append(strand)

@@ -141,7 +141,10 @@ def _through(read: Read, operand: Trace, where: str, memo: _Memo) -> _Part:
         for axis in routes if lost else ():
             # Which positions live is no longer told by all axes together.
             routes[axis] = loosened(routes[axis], where)
-        return Strand(strand.input, routes, _rows_through(read, strand))
+        rows = _rows_through(read, strand)
+        if not rows and not strand.rows and all(routes[a] is r for a, r in strand.routes.items()):
+            return strand
+        return Strand(strand.input, routes, rows)
 
     fixed = tuple(axis for axis in range(operand.labels.ndim) if axis not in moving)
 
@@ -273,7 +276,9 @@ def _route(route: Route, read: Read, where: str, memo: _Memo) -> Route:
                 memo[key] = known
         lineage = known
         digits[position] = Digit(-1 if axis is None else axis, 1, relation.outputs)
-    return Route(tuple(d for d in digits if d.axis >= 0), lineage)
+    kept = tuple(digit for digit in digits if digit.axis >= 0)
+    same = lineage is route.lineage and kept == route.digits
+    return route if same else Route(kept, lineage)
 
 
 def _combine(shape: tuple[int, ...], parts: list[_Part]) -> Trace:
