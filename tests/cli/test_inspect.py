@@ -85,6 +85,7 @@ def test_files_modules_and_saved_programs(
         (f"{tmp_path}/none.pt2", "must be an existing file"),
         ("torch.nm:Identity", "Did you mean 'torch.numa' or 'torch.nn'"),
         ("nonsense", "MODEL must look like"),
+        ("resnet50", "Did you mean 'torchvision:resnet50'?"),
     ):
         assert call("inspect", name, "--input", "1x20") == 2
         captured = capsys.readouterr()

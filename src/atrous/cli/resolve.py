@@ -51,7 +51,7 @@ def resolve(name: str) -> Resolved:
         raise ValueError(
             f"MODEL must look like package.module:callable, file.py:callable, program.pt2 or "
             f"atrous:NAME, torchvision:NAME, timm:NAME, got {name!r}."
-            + nearest(name, models.names(), "atrous:")
+            + (_in_a_library(name) or nearest(name, models.names(), "atrous:"))
         )
     libraries: dict[str, Callable[[str], Resolved]] = {
         "atrous": _bundled,
@@ -61,6 +61,16 @@ def resolve(name: str) -> Resolved:
     if place in libraries:
         return libraries[place](member)
     return Resolved(_make(_member(_module(place), member, place), name), None)
+
+
+def _in_a_library(name: str) -> str:
+    """Which library has a model of just this name, as a question; "" if none does."""
+    for library, module in (("torchvision", "torchvision.models"), ("timm", "timm")):
+        if importlib.util.find_spec(library) is not None:
+            known: Any = importlib.import_module(module)
+            if name in known.list_models():
+                return f" Did you mean '{library}:{name}'?"
+    return ""
 
 
 def _bundled(name: str) -> Resolved:
