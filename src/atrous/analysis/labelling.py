@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
+from atrous.analysis.members import distinct
 from atrous.analysis.strands import Labels, Segment, Strand, Trace
 
 
@@ -31,14 +32,14 @@ def separated(trace: Trace, axes: Collection[int]) -> Trace:
 def _cut_by_profile(labels: Labels, origins: list[int], axis: int) -> tuple[Labels, list[int]]:
     """Labels told apart by the positions of an axis that they take beside one another."""
     moved = np.moveaxis(labels, axis, -1)
-    lines, line = np.unique(moved.reshape(-1, moved.shape[-1]), axis=0, return_inverse=True)
+    lines, line = distinct(moved.reshape(-1, moved.shape[-1]))
     numbers: dict[tuple[int, bytes], int] = {}
     new = np.full_like(lines, -1)
     for own, old in zip(new, lines, strict=True):
         for label in np.unique(old[old >= 0]):
             there = old == label
             own[there] = numbers.setdefault((int(label), there.tobytes()), len(numbers))
-    cut = np.moveaxis(new[line.reshape(-1)].reshape(moved.shape), -1, axis)
+    cut = np.moveaxis(new[line].reshape(moved.shape), -1, axis)
     return cut, [origins[label] for label, _ in numbers]
 
 

@@ -37,7 +37,8 @@ class Members:
             return self
         lines = np.moveaxis(self.codes, axis, 0)
         rest = lines.shape[1:]
-        lines = lines.reshape(len(lines), prod(rest))
+        lines, which = distinct(lines.reshape(len(lines), prod(rest)).T)
+        lines = lines.T
         if len(lines) == 1 and relation.inputs > 1:
             lines = np.broadcast_to(lines, (relation.inputs, lines.shape[1]))
         same = relation.step == 0 and relation.period == 1 and not len(relation.exceptional)
@@ -63,8 +64,9 @@ class Members:
             for code in codes:
                 at, line = np.nonzero(lines[inputs] == code)
                 present[code, position[at], line] = True
-        found = self._united(present.reshape(len(self.sets), outputs * prod(rest)))
-        return replace(found, codes=np.moveaxis(found.codes.reshape(outputs, *rest), 0, axis))
+        found = self._united(present.reshape(len(self.sets), outputs * lines.shape[1]))
+        united = found.codes.reshape(outputs, lines.shape[1])[:, which]
+        return replace(found, codes=np.moveaxis(united.reshape(outputs, *rest), 0, axis))
 
     def _united(self, present: Flags) -> Members:
         """Sets put together from those that are present at each position."""
@@ -114,6 +116,22 @@ def combined(parts: Sequence[Members]) -> tuple[_Codes, list[tuple[int, ...]]]:
     unread = len(numbers)
     final = [numbers.setdefault(key, len(numbers) - unread) for key in keys]
     return np.array(final, dtype=np.int64)[labels], [key for key in numbers if any(key)]
+
+
+def distinct(lines: _Codes) -> tuple[_Codes, _Codes]:
+    """The different rows of a table of numbers, and for every row which of them it is.
+
+    As `numpy.unique`, in time that grows with the table alone: no sorting.
+    """
+    if len(lines) < 2:
+        return lines, np.zeros(len(lines), dtype=np.int64)
+    largest = int(lines.max(initial=0))
+    small = np.ascontiguousarray(lines, dtype=np.min_scalar_type(-largest - 1))
+    numbers: dict[bytes, int] = {}
+    which = np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in small])
+    firsts = np.zeros(len(numbers), dtype=np.int64)
+    firsts[which[::-1]] = np.arange(len(lines) - 1, -1, -1)
+    return lines[firsts], which
 
 
 def bits(mask: int) -> list[int]:

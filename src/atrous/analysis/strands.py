@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import prod
 
 import numpy as np
@@ -34,6 +34,24 @@ class Digit:
     axis: int
     divisor: int
     length: int
+
+
+@lru_cache(maxsize=256)
+def _between(digits: tuple[Digit, ...], own: tuple[Digit, ...]) -> Relation:
+    """Which value of some digits each value of finer ones belongs to."""
+    lengths = [digit.length for digit in digits]
+    if not own:
+        return strided(prod(lengths), 1, step=0)
+    values = dict(zip(digits, np.indices(lengths).reshape(len(lengths), -1), strict=True))
+    wholes = {digit.axis: index for digit, index in values.items() if digit.divisor == 1}
+    position = np.zeros(prod(lengths), dtype=np.int64)
+    for digit in own:
+        index = values.get(digit)
+        if index is None:
+            index = wholes[digit.axis] // digit.divisor % digit.length
+        position = position * digit.length + index
+    inputs = prod(digit.length for digit in own)
+    return simplify(Relation(len(position), inputs, 0, Taps.each(position)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,20 +105,7 @@ class Route:
         """The same route, told by digits that make up its own."""
         if self.digits == digits:
             return self
-        if not self.digits:
-            relation = strided(prod(digit.length for digit in digits), 1, step=0)
-            return Route(digits, Lineage(relation.outputs, [Edge(relation, self.lineage)]))
-        lengths = [digit.length for digit in digits]
-        values = dict(zip(digits, np.indices(lengths).reshape(len(lengths), -1), strict=True))
-        wholes = {digit.axis: own for digit, own in values.items() if digit.divisor == 1}
-        position = np.zeros(prod(lengths), dtype=np.int64)
-        for digit in self.digits:
-            own = values.get(digit)
-            if own is None:
-                own = wholes[digit.axis] // digit.divisor % digit.length
-            position = position * digit.length + own
-        inputs = self.lineage.length
-        relation = simplify(Relation(len(position), inputs, 0, Taps.each(position)))
+        relation = _between(digits, self.digits)
         return Route(digits, Lineage(relation.outputs, [Edge(relation, self.lineage)]))
 
     def restricted(self, mask: Flags) -> Route:
