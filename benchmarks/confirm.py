@@ -76,6 +76,9 @@ def confirm_exact(model: nn.Module, inputs: tuple[Tensor, ...]) -> str:
     said = {axis.axis: axis for axis in field.axes}
     reached: dict[int, set[int]] = {axis: set() for axis in axes}
     kept: list[Tensor] = []
+    for module in own.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.register_forward_hook(_with_contiguous_gradient)
     hook = own.get_submodule(path).register_forward_hook(lambda m, a, y: kept.append(y))
     middle: dict[int, int] = {}
     for trial in range(4):
@@ -108,6 +111,12 @@ def confirm_exact(model: nn.Module, inputs: tuple[Tensor, ...]) -> str:
     return f"confirmed at {path}: {' x '.join(map(str, field.size))}"
 
 
+def _with_contiguous_gradient(module: nn.Module, args: Any, value: Tensor) -> None:
+    """PyTorch 2.13 spreads a gradient of other strides over all positions, in batch norm on CPUs."""
+    if value.requires_grad:
+        value.register_hook(lambda gradient: gradient.contiguous())
+
+
 def _positive(model: nn.Module) -> nn.Module:
     """In float64 with positive weights, small enough that values stay finite: no unit is dead."""
     own = copy.deepcopy(model).double().eval()
@@ -138,6 +147,9 @@ def _deepest(
             continue
         field = found.get(node.name)
         if field is None or field.status != "exact" or node.place.module != path:
+            continue
+        if any(other.label == f"{path}@2" for other in program.nodes.values()):
+            # A module that is called again has several values.
             continue
         if any(axis.output_axis is None or axis.size >= 0.9 * axis.length for axis in field.axes):
             continue
