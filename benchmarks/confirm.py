@@ -112,7 +112,7 @@ def confirm_exact(model: nn.Module, inputs: tuple[Tensor, ...]) -> str:
 
 
 def _with_contiguous_gradient(module: nn.Module, args: Any, value: Tensor) -> None:
-    """PyTorch 2.13 spreads a gradient of other strides over all positions, in batch norm on CPUs."""
+    """Batch norm of PyTorch 2.13 on CPUs spreads a gradient of other strides over all positions."""
     if value.requires_grad:
         value.register_hook(lambda gradient: gradient.contiguous())
 
