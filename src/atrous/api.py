@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from operator import index
 
 from torch import nn
 from torch.export import ExportedProgram
@@ -38,7 +39,8 @@ def receptive_field(
             first convolution or pool moves.
         channels: only these channels of the node, where a network keeps channels apart: one, some,
             or a slice; by default all together.
-        channel_axis: the axis of the node that holds its channels, negative ones from the end.
+        channel_axis: the axis of the node that holds its channels, negative ones from the end;
+            -1 for values that hold them last, as tokens do.
 
     Returns:
         One `AxisField` per input axis, with size, stride, start, reach, interior and status.
@@ -75,7 +77,7 @@ def receptive_field(
     if found is None:
         what = repr(node or output or "the output")
         if channels is not None:
-            what = f"channels {channels} of {what}"
+            what = f"channels {', '.join(map(str, positions or ()))} of {what}"
         raise ValueError(
             f"node must depend on the input, but {what} does not "
             f"depend on {source.name!r}.{_others(program, source)} Choose another with input=, "
@@ -160,22 +162,29 @@ def _checked_channels(
     channels: int | slice | Sequence[int], axis: int, node: Node
 ) -> tuple[int, list[int]]:
     count = len(node.shape)
-    if not -count <= axis < count:
+    if not isinstance(axis, int) or not -count <= axis < count:
         raise ValueError(
-            f"channel_axis must be between {-count} and {count - 1} for {node.label!r} of shape "
-            f"{node.shape}, got {axis}."
+            f"channel_axis must be a whole number between {-count} and {count - 1} for "
+            f"{node.label!r} of shape {node.shape}, got {axis!r}."
         )
     length = node.shape[axis]
+    where = f"the {length} of {node.label!r} (axis {axis % count} of shape {node.shape})"
     if isinstance(channels, slice):
         found = list(range(length))[channels]
-    else:
-        found = [channels] if isinstance(channels, int) else list(channels)
-    if not found or not all(isinstance(c, int) and -length <= c < length for c in found):
-        raise ValueError(
-            f"channels must be among the {length} of {node.label!r} (axis {axis % count} of shape "
-            f"{node.shape}), got {channels}."
-        )
-    return axis % count, [c % length for c in found]
+        if not found:
+            raise ValueError(f"channels must be some of {where}, got none of them.")
+        return axis % count, found
+    try:
+        several = list(channels) if isinstance(channels, Iterable) else [channels]
+        if any(isinstance(channel, bool) for channel in several):
+            raise TypeError
+        found = [index(channel) for channel in several]
+    except TypeError:
+        raise ValueError(f"channels must be whole numbers or a slice, got {channels!r}.") from None
+    if not found or not all(-length <= channel < length for channel in found):
+        got = ", ".join(map(str, found)) or "none"
+        raise ValueError(f"channels must be among {where}, got {got}.")
+    return axis % count, [channel % length for channel in found]
 
 
 def _checked_axes(axes: int | tuple[int, ...] | None, count: int) -> tuple[int, ...] | None:

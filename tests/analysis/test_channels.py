@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from html import unescape
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -95,12 +97,34 @@ def test_channels_that_do_not_exist_are_refused() -> None:
     model, x = Shuffled(), torch.rand(1, 4, 16)
     with pytest.raises(ValueError, match="channels must be among the 8 of 'each'"):
         atrous.receptive_field(model, x, channels=8)
-    with pytest.raises(ValueError, match="channels must be among"):
+    with pytest.raises(ValueError, match=r"channels must be some of the 8 .* got none"):
         atrous.receptive_field(model, x, channels=slice(8, 9))
-    with pytest.raises(ValueError, match="channel_axis must be between -3 and 2"):
+    with pytest.raises(ValueError, match=r"channel_axis must be .* between -3 and 2"):
         atrous.receptive_field(model, x, channels=0, channel_axis=3)
+    for wrong in (1.5, [True, False], "ab"):
+        with pytest.raises(ValueError, match="channels must be whole numbers or a slice"):
+            atrous.receptive_field(model, x, channels=wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="channels 0 of 'the output' does not depend"):
         atrous.receptive_field(PaddedChannels(), x, channels=0)
+
+
+@pytest.mark.parametrize("kind", [np.int64(3), np.array([0, 2]), torch.tensor([0, 2])])
+def test_numbers_of_other_libraries_are_channels(kind: Any) -> None:
+    found = atrous.receptive_field(Shuffled(), torch.rand(1, 4, 16), channels=kind)
+    assert found.channels == ((3,) if np.ndim(kind) == 0 else (0, 2))
+
+
+def test_positions_of_a_moving_axis_are_a_slice_of_it() -> None:
+    net = nn.Sequential(nn.Conv1d(1, 1, 3, padding=1), nn.Conv1d(1, 1, 3, padding=1))
+    some = atrous.receptive_field(net, (1, 1, 30), channels=slice(10, 20), channel_axis=2).axes[0]
+
+    class Sliced(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return net(x)[..., 10:20]
+
+    whole = atrous.receptive_field(Sliced(), (1, 1, 30)).axes[0]
+    assert (some.size, some.stride, some.start, some.reach) == (5, 1, 8, whole.reach)
+    assert (whole.stride, whole.start) == (1, 8)
 
 
 class PaddedChannels(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -309,3 +310,57 @@ def test_phases_of_whole_nets_by_axis() -> None:
         False,
         True,
     ]
+
+
+class Part(nn.Module):
+    """A function of one input and a window of three."""
+
+    def __init__(self, function: Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x, lambda y: F.avg_pool1d(y, 3, 1, 1, count_include_pad=False))
+
+
+def _overwritten(x: Tensor) -> Tensor:
+    y = x.clone()
+    y[..., :1] = 0.5
+    return y
+
+
+def test_outputs_that_read_nothing_are_not_the_largest() -> None:
+    """A class token, say, beside tokens that read their patches."""
+    joined = Part(lambda x, window: torch.cat([torch.ones(1, 1, 2), window(x)], -1))
+    axis = atrous.receptive_field(joined, (1, 1, 21)).axes[0]
+    assert (axis.size, axis.sizes, axis.density) == (3, (0, 3), 1.0)
+    assert np.diff(axis.taps()[0]).tolist() == [1, 1]
+    assert len(axis.holes) == 0
+
+
+def test_what_only_wraps_around_an_end_has_a_size() -> None:
+    rolled = Part(lambda x, window: _overwritten(x).roll(2, -1)[..., :2])
+    axis = atrous.receptive_field(rolled, (1, 1, 6)).axes[0]
+    assert [axis.taps(o)[0].tolist() for o in (0, 1)] == [[4], [5]]
+    assert (axis.status, axis.size, len(axis.taps()[0])) == ("exact", 1, 1)
+
+
+def test_the_local_field_may_lie_on_another_axis() -> None:
+    def outer(x: Tensor, window: Callable[[Tensor], Tensor]) -> Tensor:
+        return x.cumsum(-1)[..., None, :] + window(x)[..., :, None]
+
+    axis = atrous.receptive_field(Part(outer), (1, 1, 6)).axes[0]
+    assert axis.status == "global"
+    assert axis.local is not None
+    assert (axis.local.size, axis.local.output_axis) == (3, 2)
+
+
+def test_too_many_positions_are_a_bound_that_says_so() -> None:
+    class WithTranspose(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x + x.transpose(2, 3)
+
+    assert atrous.receptive_field(WithTranspose(), (1, 1, 64, 64)).status == "exact"
+    axis = atrous.receptive_field(WithTranspose(), (1, 1, 300, 300)).axes[0]
+    assert axis.status == "bound"
+    assert "too large to tell all its rows" in axis.cause

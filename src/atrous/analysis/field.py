@@ -33,13 +33,15 @@ class AxisField:
         stride: input steps per output step; the largest where branches disagree.
         strides: the smallest and the largest stride.
         start: the first position that the first output reads, of those that read anything;
-            negative in padding.
+            negative in padding, and where it wraps around an end.
         reach: positions read before and after the output's own, which is `output * stride`.
         interior: the outputs `[start, stop)` for which no border clips anything; (0, 0) if none.
         length: length of the input axis.
         status: "exact", "bound" (a superset), "global" (an operator reads all of an axis; size is
             what that covers of the input, mostly its length) or "unknown" (no rule).
         cause: what made the status so; empty when exact.
+        lineage: what every output reads, as a graph of relations.
+        digits: the output's axes, or digits of them, that the lineage is told along.
         shape: the output's.
         local: where the status is "global", the field along the ways on which nothing is read
             whole; None if there are none.
@@ -90,7 +92,9 @@ class AxisField:
         """
         self._check_known()
         if output is None:
-            return self.lineage.taps(self._typical, clipped=False)
+            taps = self.lineage.taps(self._typical, clipped=False)
+            # What only wraps around an end is read at no other place than its own.
+            return taps if len(taps[0]) else self.lineage.taps(self._typical)
         axes = self.output_axes
         indices = (output,) if isinstance(output, int | np.integer) else tuple(output)
         if len(indices) != max(len(axes), 1) and not (indices == () == axes):
@@ -116,9 +120,9 @@ class AxisField:
     def _typical(self) -> int:
         """The output with the largest field; of equals the most central."""
         outputs = np.arange(self.lineage.length, dtype=np.int64)
-        lo, hi = self.lineage.pattern.hulls(outputs)
+        lo, hi = _hulls(self.lineage, outputs)
         middle = np.abs(outputs - self.lineage.length // 2)
-        return int(np.lexsort((middle, lo - hi))[0])
+        return int(np.lexsort((middle, -np.where(lo <= hi, hi - lo, -1)))[0])
 
     @cached_property
     def density(self) -> float:
@@ -168,11 +172,13 @@ class Field:
         node: the value: a module path or a node's name.
         input: name of the input.
         axes: one entry per input axis that was asked for, in order.
+        channels: the channels of the node that it is told for; None for all together.
     """
 
     node: str
     input: str
     axes: tuple[AxisField, ...]
+    channels: tuple[int, ...] | None = None
 
     @property
     def status(self) -> Status:
@@ -195,7 +201,8 @@ class Field:
         return tuple(axis.start for axis in self.axes)
 
     def __str__(self) -> str:
-        lines = [f"field of {self.node} on {self.input}"]
+        some = "" if self.channels is None else f", channels {', '.join(map(str, self.channels))},"
+        lines = [f"field of {self.node}{some} on {self.input}"]
         for axis in self.axes:
             low, high = axis.sizes
             size = f"{axis.size}" if low == high else f"{low} to {high}"
@@ -237,7 +244,8 @@ class Traced:
         if channels is None:
             return field_of(node, mine, self.source, self.axes)
         mine = picked(node, mine, channel_axis, channels)
-        return field_of(replace(node, shape=mine.shape), mine, self.source, self.axes)
+        found = field_of(replace(node, shape=mine.shape), mine, self.source, self.axes)
+        return found and replace(found, channels=tuple(channels))
 
     def fields(self) -> dict[str, Field]:
         """The field of every node that depends on the input, by node name."""
@@ -352,34 +360,46 @@ def _deciding(node: Node, read: Read, axes: tuple[int | None, ...]) -> set[int]:
     return {k for k, r in links if r.is_identity and axes[k] != 0}
 
 
-def field_of(node: Node, traced: Trace, source: Node, axes: tuple[int, ...]) -> Field | None:
+def field_of(node: Node, mine: Trace, source: Node, axes: tuple[int, ...]) -> Field | None:
     """The field of one node; None if it does not depend on the input."""
     found = []
     for axis in axes:
         key: Source = (source.name, axis)
-        route = traced.united(key, node.label)
+        route = mine.united(key, node.label)
         if route is None:
             continue
         measured = measure(axis, route, node.shape)
         if measured.status == "global":
-            local = traced.united(key, "", local=True)
-            if local is not None and local.digits == route.digits:
+            local = mine.united(key, "", local=True)
+            if local is not None:
                 measured = replace(measured, local=measure(axis, local, node.shape))
         found.append(measured)
     return Field(node.label, source.name, tuple(found)) if found else None
+
+
+def _hulls(lineage: Lineage, outputs: Ints) -> tuple[Ints, Ints]:
+    """First and last input of outputs away from borders; at its own place for one that reads
+    nothing there, but does so around an end, as after a roll that is cropped."""
+    lo, hi = lineage.pattern.hulls(outputs)
+    if lineage.status in ("exact", "bound") and (lo > hi).any():
+        alive = np.ones(lineage.length, dtype=bool) if lineage.live is None else lineage.live
+        for k in np.flatnonzero((lo > hi) & alive[outputs]):
+            taps, _ = lineage.taps(int(outputs[k]))
+            lo[k], hi[k] = taps[0], taps[-1]
+    return lo, hi
 
 
 def measure(axis: int, route: Route, shape: tuple[int, ...]) -> AxisField:
     """The numbers of one route of a value of some shape."""
     if len({digit.axis for digit in route.digits}) == 1:
         # Told for the positions of the axis, of which the route may hold but some digits.
-        whole = route.digits[0].axis
-        route = on_whole_axis(route, whole, shape[whole])
+        along = route.digits[0].axis
+        route = on_whole_axis(route, along, shape[along])
     lineage = route.lineage
     pattern = lineage.pattern
     period = pattern.period if isinstance(pattern, Periodic) else lineage.length
     outputs = np.arange(min(period, lineage.length), dtype=np.int64)
-    lo, hi = pattern.hulls(outputs)
+    lo, hi = _hulls(lineage, outputs)
     reads = lo <= hi
     slow, fast = pattern.rates
     whole = lineage.status in ("global", "unknown")

@@ -189,27 +189,23 @@ class Strand:
     @cached_property
     def agreed(self) -> Strand:
         """The same ways, with every route told what the others say of axes on which both lie."""
-        routes = {axis: self._agreed(axis) for axis in self.routes}
+        routes = {axis: self.told(axis, whole=False) for axis in self.routes}
         if all(routes[axis] is route for axis, route in self.routes.items()):
             return self
         return Strand(self.input, routes, self.rows)
 
-    def _agreed(self, axis: int) -> Route:
-        route = self.routes[axis]
-        for other, theirs in self.routes.items():
-            if other != axis and theirs.lineage.live is not None and route.shares(theirs):
-                route = route.restricted(theirs.alive(_extents(route, theirs)))
-        return route
+    def told(self, axis: int, *, whole: bool = True) -> Route:
+        """A route, read only where the others on its axes are alive.
 
-    def told(self, axis: int) -> Route:
-        """A route told by the positions of the axes on which it lies, of which others may hold
-        other digits, as between the rows and columns of a window laid along the channels."""
+        Others may hold other digits of an axis, as rows and columns of a window do that is laid
+        along the channels: then it is told by positions of the `whole` axis.
+        """
         route = self.routes[axis]
         for other, theirs in self.routes.items():
             if other == axis or theirs.lineage.live is None or not route.shares(theirs):
                 continue
             extents = _extents(route, theirs)
-            for at in {digit.axis for digit in route.digits}:
+            for at in {digit.axis for digit in route.digits} if whole else ():
                 mine = {digit for digit in route.digits if digit.axis == at}
                 held = {digit for digit in theirs.digits if digit.axis == at}
                 if held and held != mine:
@@ -269,6 +265,7 @@ class Trace:
         digits = self._layout(routes.values(), axes)
         apart = any(route.digits not in ((), digits) for route in routes.values())
         if apart and prod(digit.length for digit in digits) > _MANY_POSITIONS:
+            where = f"{where}, too large to tell all its rows"
             return unite([collapsed(route, "bound", where) for route in routes.values()])
         laid = []
         for strand, route in routes.items():
@@ -398,13 +395,6 @@ def collapsed(route: Route, status: Status, where: str) -> Route:
     """Every position of the value reads all that the route reads."""
     relation = Relation.whole(1, route.lineage.length)
     return Route((), Lineage(1, [Edge(relation, route.lineage, status, where)]))
-
-
-def loosened(route: Route, where: str) -> Route:
-    """The same route, told to be no more than a bound."""
-    length = route.lineage.length
-    edge = Edge(Relation.identity(length), route.lineage, "bound", where)
-    return Route(route.digits, Lineage(length, [edge]))
 
 
 def on_whole_axis(route: Route, axis: int, length: int) -> Route:

@@ -22,15 +22,13 @@ from atrous.analysis.strands import (
     Trace,
     collapsed,
     gather,
-    loosened,
     on_whole_axis,
     tidy,
 )
-from atrous.geometry.algebra import simplify
 from atrous.geometry.digits import lift
+from atrous.geometry.fitting import indexed
 from atrous.geometry.lineage import Edge, Lineage, Status
 from atrous.geometry.relation import Flags, Relation
-from atrous.geometry.taps import Taps
 from atrous.graph.program import Node, Program
 from atrous.graph.rule import Link, Operand, Read, Unknown
 
@@ -79,9 +77,8 @@ def _of_node(node: Node, traces: Mapping[str, Trace]) -> Trace:
 def picked(node: Node, trace: Trace, axis: int, positions: Sequence[int]) -> Trace:
     """The trace of some positions of a value along one of its axes."""
     links = [Link(a, Relation.identity(length)) for a, length in enumerate(node.shape)]
-    taps = Taps.each(np.array(positions, dtype=np.int64))
-    relation = simplify(Relation(len(positions), node.shape[axis], 0, taps))
-    links[axis] = Link(axis, relation)
+    table = indexed(node.shape[axis], np.array(positions, dtype=np.int64))
+    links[axis] = Link(axis, table)
     operand = Operand(node.name, node.shape, node.dtype, is_constant=False)
     part = _through(Read(operand, tuple(links)), trace, node.label, {})
     shape = (*node.shape[:axis], len(positions), *node.shape[axis + 1 :])
@@ -137,10 +134,6 @@ def _through(read: Read, operand: Trace, where: str, memo: _Memo) -> _Part:
             # Where segments change along the axis, each is read at its own positions only.
             own = own.restricted(mask)
             routes[axis] = _route(own, read, where, memo)
-        lost = [a for a, r in routes.items() if _is_cut(strand.routes[a], r)]
-        for axis in routes if lost else ():
-            # Which positions live is no longer told by all axes together.
-            routes[axis] = loosened(routes[axis], where)
         rows = _rows_through(read, strand)
         if not rows and not strand.rows and all(routes[a] is r for a, r in strand.routes.items()):
             return strand
@@ -169,15 +162,6 @@ def _is_whole(relation: Relation) -> bool:
         and relation.period == 1
         and len(relation.taps.offsets) == relation.inputs
         and len(relation.exceptional) == 0
-    )
-
-
-def _is_cut(before: Route, after: Route) -> bool:
-    """Whether a route of several digits lost one to an operator that does not know them."""
-    return (
-        before.lineage.live is not None
-        and before.lineage.status == "exact"
-        and after.lineage.status == "bound"
     )
 
 
@@ -246,11 +230,10 @@ def _route(route: Route, read: Read, where: str, memo: _Memo) -> Route:
             digits[position] = Digit(axis, digit.divisor, digit.length)
             continue
         if digit.length != relation.inputs:
-            # The axis is made of several digits: what a relation along it does to one of them
-            # depends on the others.
-            loose = link.status if link.status in ("global", "unknown") else "bound"
+            # The axis is made of several digits, and read whole: so is each of them.
+            assert _is_whole(relation), "other relations act on axes told as a whole"
             relation = Relation.whole(1, digit.length)
-            link = Link(digit.axis, relation, loose if digit.length > 1 else "exact")
+            link = Link(digit.axis, relation, link.status if digit.length > 1 else "exact")
             axis, segment = None, None
         slower = prod(d.length for d in digits[:position])
         faster = prod(d.length for d in digits[position + 1 :])

@@ -52,6 +52,9 @@ def inspect(
         str | None,
         typer.Option(help="Only these channels of the node or output, as 0:8, 3 or 0,2,4."),
     ] = None,
+    channel_axis: Annotated[
+        int, typer.Option(help="Axis that holds the channels; -1 where they come last.")
+    ] = 1,
     of_input: Annotated[
         str | None, typer.Option("--of", help="Name of the input that fields refer to.")
     ] = None,
@@ -90,8 +93,10 @@ def inspect(
             _check_writable(path)
     if node is not None and output is not None:
         raise ValueError("--node and --output must not be given together. Choose one.")
-    if channels is not None and (branches or node is output is None):
-        raise ValueError("--channels must be given with --node or --output.")
+    if channels is not None and (branches or html or json_file or depth):
+        raise ValueError(
+            "--channels must be given without --branches, --html, --json-file and --depth."
+        )
     picked = _channels(channels)
     x = _inputs(found, model, shapes or [], batch, dtype)
     chosen = _axes(axes)
@@ -109,16 +114,16 @@ def inspect(
             else:
                 console.print(text.branch_table(fields))
             return
-        if node is not None or output is not None:
+        if node is not None or output is not None or channels is not None:
             field = atrous.receptive_field(
                 found.model, x, node=node, input=of_input, output=output, axes=chosen,
-                channels=picked,
+                channels=picked, channel_axis=channel_axis,
             )  # fmt: skip
             if as_json:
                 print_json({"field": plain.field_to_dict(field)})
             else:
-                title = node or f"output {output!r}"
-                title += f", channels {channels}" if channels is not None else ""
+                title = node or (f"output {output!r}" if output else "output")
+                title += f", channels {channels} of axis {channel_axis}" if channels else ""
                 console.print(text.describe_field(field, title))
             return
         report = atrous.inspect(found.model, x, input=of_input, axes=chosen)
@@ -220,8 +225,7 @@ def _channels(text: str | None) -> slice | list[int] | None:
         return None
     try:
         if ":" in text:
-            start, stop = (int(part) if part else None for part in text.split(":"))
-            return slice(start, stop)
+            return slice(*(int(part) if part else None for part in text.split(":")))
         return [int(part) for part in text.split(",")]
-    except ValueError:
+    except (ValueError, TypeError):
         raise ValueError(f"--channels must be numbers, as 0:8, 3 or 0,2,4, got {text!r}.") from None

@@ -61,7 +61,10 @@ def field_to_dict(field: Field, growth: tuple[int, ...] = ()) -> dict[str, Any]:
     axes = [axis_to_dict(axis) for axis in field.axes]
     for axis, more in zip(axes, growth, strict=False):
         axis["growth"] = more
-    return {"node": field.node, "input": field.input, "status": field.status, "axes": axes}
+    told: dict[str, Any] = {"node": field.node, "input": field.input}
+    if field.channels is not None:
+        told["channels"] = list(field.channels)
+    return told | {"status": field.status, "axes": axes}
 
 
 def axis_to_dict(axis: AxisField) -> dict[str, Any]:

@@ -212,9 +212,8 @@ def _summary(found: Inspection) -> list[RenderableType]:
                 "with input= or --of"
             )
         )
-    for m in found.misalignments:
-        where = f" ({m.source})" if m.source else ""
-        lines.append(Text(f"out of step: {m}{where}", style="yellow"))
+    apart = [f"out of step: {m}" + (f" ({m.source})" * bool(m.source)) for m in found.misalignments]
+    lines += [Text(line, style="yellow") for line in dict.fromkeys(apart)]
     reasons: dict[str, list[str]] = {}
     for node, reason in found.unknown:
         reasons.setdefault(reason, []).append(node)
