@@ -1,9 +1,10 @@
-"""Let torchvision be imported beside a CPU build of torch.
+"""Let torchvision be imported beside a build of torch that it was not made for.
 
 torchvision's compiled part loads only beside the torch build it was made for; without it,
 importing torchvision fails when it attaches to operators that the compiled part would have
-defined. This file, put into an environment with `--install`, defines the two of them just before
-torchvision is imported. Analysis needs no more than their schemas.
+defined. This file, put into an environment with `--install`, tries the compiled part just before
+torchvision is imported, and defines the two of them where it does not load. Analysis needs no more
+than their schemas.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import shutil
 import sys
 import sysconfig
 from importlib.abc import MetaPathFinder
+from importlib.machinery import EXTENSION_SUFFIXES, PathFinder
 from pathlib import Path
 
 _SCHEMAS = (
@@ -19,6 +21,21 @@ _SCHEMAS = (
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
 _kept = []
+
+
+def _compiled_part_loads() -> bool:
+    """Whether the operators are there, from torchvision's own library."""
+    import torch
+
+    spec = PathFinder.find_spec("torchvision")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        for suffix in EXTENSION_SUFFIXES:
+            for library in Path(folder).glob(f"_C*{suffix}"):
+                try:
+                    torch.ops.load_library(str(library))
+                except OSError:
+                    continue
+    return hasattr(torch.ops.torchvision, "nms")
 
 
 class _BeforeTorchvision(MetaPathFinder):
@@ -29,6 +46,8 @@ class _BeforeTorchvision(MetaPathFinder):
             sys.meta_path.remove(self)
             import torch
 
+            if _compiled_part_loads():
+                return
             library = torch.library.Library("torchvision", "FRAGMENT")
             _kept.append(library)
             for schema in _SCHEMAS:
