@@ -10,7 +10,7 @@ import numpy as np
 from atrous.analysis.labelling import rows_as_labels
 from atrous.analysis.strands import Digit, Labels, Route, Strand, Trace, on_whole_axis
 from atrous.geometry.relation import Flags
-from atrous.graph.factors import Factors
+from atrous.graph.factors import Factors, joined
 
 
 def split_trace(trace: Trace, factors: Factors) -> Trace:
@@ -63,8 +63,7 @@ def split_trace(trace: Trace, factors: Factors) -> Trace:
     for axis, parts in enumerate(factors):
         shape += parts if trace.labels.shape[axis] > 1 else [1] * len(parts)
     segments = tuple(tuple(map(cut_strand, segment)) for segment in trace.segments)
-    lengths = tuple(n for parts in factors for n in parts)
-    return Trace(lengths, trace.labels.reshape(shape), segments)
+    return Trace(joined(factors), trace.labels.reshape(shape), segments)
 
 
 def _rows_by_factor(flags: Flags, parts: tuple[int, ...]) -> dict[int, Flags] | None:

@@ -7,11 +7,9 @@ from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
-import numpy.typing as npt
 
 from atrous.geometry.relation import Flags, Relation
-
-_Codes = npt.NDArray[np.int64]
+from atrous.geometry.taps import Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +21,11 @@ class Members:
         sets: sets of segments as bit masks; the first one is empty.
     """
 
-    codes: _Codes
+    codes: Ints
     sets: tuple[int, ...]
 
     @classmethod
-    def of(cls, labels: _Codes, segments: int) -> Members:
+    def of(cls, labels: Ints, segments: int) -> Members:
         """Every position has the segment it is labelled with, or none if that is -1."""
         return cls(labels + 1, (0, *(1 << k for k in range(segments))))
 
@@ -96,7 +94,7 @@ class Members:
         return replace(self, codes=np.where(flags.reshape(shape), self.codes, 0))
 
 
-def combined(parts: Sequence[Members]) -> tuple[_Codes, list[tuple[int, ...]]]:
+def combined(parts: Sequence[Members]) -> tuple[Ints, list[tuple[int, ...]]]:
     """Labels that tell positions with different sets apart, -1 where all are empty; and per label
     the set of every part."""
     labels = np.zeros((1,) * parts[0].codes.ndim, dtype=np.int64)
@@ -118,7 +116,7 @@ def combined(parts: Sequence[Members]) -> tuple[_Codes, list[tuple[int, ...]]]:
     return np.array(final, dtype=np.int64)[labels], [key for key in numbers if any(key)]
 
 
-def distinct(lines: _Codes) -> tuple[_Codes, _Codes]:
+def distinct(lines: Ints) -> tuple[Ints, Ints]:
     """The different rows of a table of numbers, and for every row which of them it is.
 
     As `numpy.unique`, in time that grows with the table alone: no sorting.

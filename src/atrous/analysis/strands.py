@@ -12,19 +12,18 @@ from functools import cached_property, lru_cache
 from math import prod
 
 import numpy as np
-import numpy.typing as npt
 
 from atrous.geometry.algebra import simplify
 from atrous.geometry.digits import lift
 from atrous.geometry.lineage import Edge, Lineage, Status
 from atrous.geometry.primitives import strided
 from atrous.geometry.relation import Flags, Relation
-from atrous.geometry.taps import Taps
+from atrous.geometry.taps import Ints, Taps
 
 Source = tuple[str, int]
 """An input axis: name of the input and axis number."""
 
-Labels = npt.NDArray[np.int64]
+Labels = Ints
 
 
 @dataclass(frozen=True)
@@ -159,16 +158,19 @@ class Strand:
     def kind(self) -> tuple[object, ...]:
         """What must be equal for two strands to be one."""
         routes = ((axis, *route.kind) for axis, route in self.routes.items())
-        rows = ((axis, flags.tobytes()) for axis, flags in sorted(self.rows.items()))
-        return (self.input, *routes, *rows)
+        return (self.input, *routes, *self._marked)
+
+    @cached_property
+    def _marked(self) -> tuple[tuple[int, bytes], ...]:
+        """The rows, to be compared."""
+        return tuple((axis, flags.tobytes()) for axis, flags in sorted(self.rows.items()))
 
     def besides(self, axis: int) -> tuple[object, ...]:
         """What is equal for strands that differ in the lineage of one route only."""
         own = self.routes.get(axis)
         others = ((a, r.digits, r.lineage) for a, r in self.routes.items() if a != axis)
-        rows = ((a, flags.tobytes()) for a, flags in sorted(self.rows.items()))
         mine = None if own is None else (own.digits, own.lineage.status)
-        return (self.input, mine, *others, *rows)
+        return (self.input, mine, *others, *self._marked)
 
     @cached_property
     def is_dead(self) -> bool:
@@ -416,12 +418,7 @@ def on_whole_axis(route: Route, axis: int, length: int) -> Route:
     if len(own) == 1 and first.divisor * first.length == length:
         relation = Relation.of(length, first.length, [[0]] * first.divisor)
     else:
-        index = np.arange(length, dtype=np.int64)
-        position = np.zeros(length, dtype=np.int64)
-        for digit in own:
-            position = position * digit.length + index // digit.divisor % digit.length
-        inputs = prod(digit.length for digit in own)
-        relation = simplify(Relation(length, inputs, 0, Taps.each(position)))
+        relation = _between((Digit(axis, 1, length),), own)
     lifted = lift(relation, prod(d.length for d in before), prod(d.length for d in after))
     lineage = Lineage(lifted.outputs, [Edge(lifted, route.lineage)])
     return Route((*before, Digit(axis, 1, length), *after), lineage)

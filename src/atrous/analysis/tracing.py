@@ -29,6 +29,7 @@ from atrous.geometry.digits import lift
 from atrous.geometry.fitting import indexed
 from atrous.geometry.lineage import Edge, Lineage, Status
 from atrous.geometry.relation import Flags, Relation
+from atrous.graph.factors import joined
 from atrous.graph.program import Node, Program
 from atrous.graph.rule import Link, Operand, Read, Unknown
 
@@ -150,8 +151,7 @@ def _through(read: Read, operand: Trace, where: str, memo: _Memo) -> _Part:
     part = _Part(members, tuple(parts))
     if read.merge is None:
         return part
-    shape = tuple(n for factors in read.merge for n in factors)
-    merged = merge_trace(_combine(shape, [part]), read.merge)
+    merged = merge_trace(_combine(joined(read.merge), [part]), read.merge)
     return _Part(Members.of(merged.labels, len(merged.segments)), merged.segments)
 
 

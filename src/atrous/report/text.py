@@ -212,7 +212,9 @@ def _summary(found: Inspection) -> list[RenderableType]:
                 "with input= or --of"
             )
         )
-    apart = [f"out of step: {m}" + (f" ({m.source})" * bool(m.source)) for m in found.misalignments]
+    apart = [
+        f"out of step: {m}" + (f" ({m.source})" if m.source else "") for m in found.misalignments
+    ]
     lines += [Text(line, style="yellow") for line in dict.fromkeys(apart)]
     reasons: dict[str, list[str]] = {}
     for node, reason in found.unknown:
