@@ -1,0 +1,84 @@
+"""The arguments that public functions share, checked and normalised once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from operator import index
+
+from atrous.graph.program import Node, Program
+
+
+def other_inputs(program: Program, source: Node) -> str:
+    """A sentence that names the other inputs; "" if there are none."""
+    names = [repr(name) for name in program.inputs if name != source.name]
+    return f" Other inputs: {', '.join(names)}." if names else ""
+
+
+def chosen_node(program: Program, node: str | None, output: str | None) -> Node:
+    """The node that is asked for: by its name, as an output, or the first output.
+
+    Raises:
+        KeyError: if there is no such node or output.
+        ValueError: if both are given.
+    """
+    if node is not None and output is not None:
+        raise ValueError(
+            f"node and output must not both be given, got {node!r} and {output!r}. "
+            "Name one of them."
+        )
+    return program.find(node) if node is not None else program.output(output)
+
+
+def checked_channels(
+    channels: int | slice | Sequence[int], axis: int, node: Node
+) -> tuple[int, list[int]]:
+    """The channel axis, and the channels as positions on it.
+
+    Raises:
+        ValueError: if there are no such channels.
+    """
+    count = len(node.shape)
+    if not isinstance(axis, int) or not -count <= axis < count:
+        raise ValueError(
+            f"channel_axis must be a whole number between {-count} and {count - 1} for "
+            f"{node.label!r} of shape {node.shape}, got {axis!r}."
+        )
+    length = node.shape[axis]
+    where = f"the {length} of {node.label!r} (axis {axis % count} of shape {node.shape})"
+    if isinstance(channels, slice):
+        found = list(range(length))[channels]
+        if not found:
+            raise ValueError(f"channels must be some of {where}, got none of them.")
+        return axis % count, found
+    try:
+        several = list(channels) if isinstance(channels, Iterable) else [channels]
+        if any(isinstance(channel, bool) for channel in several):
+            raise TypeError
+        found = [index(channel) for channel in several]
+    except TypeError:
+        raise ValueError(f"channels must be whole numbers or a slice, got {channels!r}.") from None
+    if not found or not all(-length <= channel < length for channel in found):
+        got = ", ".join(map(str, found)) or "none"
+        raise ValueError(f"channels must be among {where}, got {got}.")
+    return axis % count, [channel % length for channel in found]
+
+
+def checked_axes(axes: int | tuple[int, ...] | None, count: int) -> tuple[int, ...] | None:
+    """Axes as numbers from 0; None for those along which the first window moves.
+
+    Raises:
+        ValueError: if there is no such axis, or one is named twice.
+    """
+    if axes is None:
+        return None
+    if isinstance(axes, int):
+        axes = (axes,)
+    for axis in axes:
+        if not isinstance(axis, int) or not -count <= axis < count:
+            raise ValueError(
+                f"axes must be whole numbers between {-count} and {count - 1} for an input of "
+                f"{count} axes, got {axis!r}."
+            )
+    if not axes or len({axis % count for axis in axes}) < len(axes):
+        raise ValueError(f"axes must name at least one axis, none of them twice, got {axes}.")
+    return tuple(axis % count for axis in axes)
