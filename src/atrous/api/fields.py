@@ -77,9 +77,8 @@ def receptive_field(
         if channels is not None:
             what = f"channels {', '.join(map(str, positions or ()))} of {what}"
         raise ValueError(
-            f"node must depend on the input, but {what} does not "
-            f"depend on {source.name!r}.{other_inputs(program, source)} Choose another with input=, "
-            "output= or node=."
+            f"node must depend on the input, but {what} does not depend on {source.name!r}."
+            f"{other_inputs(program, source)} Choose another with input=, output= or node=."
         )
     return found
 
