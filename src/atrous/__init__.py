@@ -3,6 +3,7 @@
 receptive_field(model, x)   the field of an output or any node: size, stride, start, reach, status
 branches(model, x)          the fields of the branches that meet last before a node
 inspect(model, x)           every node: a report that prints as a table, .to_json(), .to_html()
+coverage(model, x, at=None) path counts on the input for one output: holes, density, evenness
 rule("namespace.name")      teach how an operator reads its inputs
 geometry                    the index mathematics by itself: relations, index maps, sizes
 """
@@ -10,8 +11,10 @@ geometry                    the index mathematics by itself: relations, index ma
 from importlib.metadata import version as _version
 
 from atrous import geometry as geometry
+from atrous.analysis.coverage import Coverage as Coverage
 from atrous.analysis.field import AxisField as AxisField
 from atrous.analysis.field import Field as Field
+from atrous.api.coverage import coverage as coverage
 from atrous.api.fields import branches as branches
 from atrous.api.fields import receptive_field as receptive_field
 from atrous.api.inspect import inspect as inspect

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def density(taps: Ints) -> float:
 
 
 def uniformity(taps: Ints, counts: Counts) -> Uniformity:
-    """Evenness of the path counts of `taps`; exact sums, rounded once.
+    """Evenness of the path counts of `taps` over their span.
 
     Raises:
         ValueError: if there are no taps.
@@ -58,12 +59,30 @@ def uniformity(taps: Ints, counts: Counts) -> Uniformity:
     """
     if len(taps) == 0:
         raise ValueError("taps must not be empty. Choose an output that reads something.")
-    span = int(taps.max() - taps.min() + 1)
-    values = [int(c) for c in counts]
-    total = sum(values)
-    # span^2 times the variance, in whole numbers.
-    spread = span * sum(v * v for v in values) - total * total
-    return Uniformity(total / span, spread / span**2, float(spread) ** 0.5 / total)
+    spread = np.zeros(int(taps.max() - taps.min() + 1), dtype=counts.dtype)
+    spread[taps - taps.min()] = counts
+    return evenness(spread)
+
+
+def evenness(counts: Counts) -> Uniformity:
+    """How even numbers are, of any shape and size; mean and variance are infinite beyond floats.
+
+    Raises:
+        ValueError: if there are none, or all are 0.
+
+    >>> evenness(np.array([[1, 1], [3, 3]])).cv
+    0.5
+    """
+    if not counts.any():
+        raise ValueError("counts must not all be 0. Choose an output that reads something.")
+    largest = counts.max()
+    # A power of two keeps every digit; Python divides whole numbers of any size.
+    unit = 2 ** max(0, int(largest).bit_length() - 1)
+    share = np.asarray(counts / unit, dtype=np.float64)
+    mean = float(share.mean())
+    variance = 0.0 if (counts == largest).all() else float(((share - mean) ** 2).mean())
+    scale = float(unit) if unit < 2**511 else inf
+    return Uniformity(mean * scale, variance * scale**2, variance**0.5 / mean)
 
 
 def hole_free(schedule: Sequence[tuple[int, int]]) -> bool:

@@ -1,0 +1,45 @@
+"""What a rule found: where, how bad, the numbers, and how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+"""From the worst to the mildest: an error is wrong whatever was meant, a warning is wrong in most
+cases, a note is worth knowing. The names are those of SARIF."""
+
+Number = int | float | str | bool | Sequence[int] | Sequence[float] | Sequence[str]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding.
+
+    Attributes:
+        code: the rule's code, as "ATR101".
+        severity: how bad it is.
+        path: module path in the model; "" for the model as a whole.
+        message: what is wrong and why it matters, in a sentence or two, with the numbers.
+        fix: code that can be pasted; "" where there is none.
+        name: the rule's name, as "holes".
+        source: `file:line` of the call; "" if unknown.
+        numbers: what was measured, for programs.
+        autofix: the public function that mends it, as "redesign"; "" if there is none.
+    """
+
+    code: str
+    severity: Severity
+    path: str
+    message: str
+    fix: str = ""
+    name: str = ""
+    source: str = ""
+    numbers: Mapping[str, Number] = field(default_factory=dict)
+    autofix: str = ""
+
+    def __str__(self) -> str:
+        where = self.path or "the model"
+        return f"{self.code} {self.severity} at {where}: {self.message}"

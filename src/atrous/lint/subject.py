@@ -1,0 +1,105 @@
+"""What rules look at: a captured model, its fields and its coverage, each computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+from torch import nn
+
+from atrous.analysis.alignment import Misalignment, misalignments
+from atrous.analysis.coverage import Coverage, coverage
+from atrous.analysis.field import Field, Traced, traced
+from atrous.graph.program import Node, Program, nearest
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What the user says the model is meant to be; rules hold it to that.
+
+    Attributes:
+        causal: no output may read the future along the last axis.
+        field: the field the output is meant to have, in positions along every axis.
+        length: the length of the examples it is trained on.
+        stream: it is meant to be streamed along the last axis.
+        tile: it is meant to be run in tiles.
+    """
+
+    causal: bool = False
+    field: int | None = None
+    length: int | None = None
+    stream: bool = False
+    tile: bool = False
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Declared:
+        """From names and values.
+
+        Raises:
+            ValueError: if a name is not known, or a value is not of its type.
+        """
+        known = {f.name: bool if f.default is False else int for f in fields(cls)}
+        for name, value in told.items():
+            if name not in known:
+                raise ValueError(
+                    f"declare must name one of {', '.join(known)}, got {name!r}."
+                    f"{nearest(name, known)}"
+                )
+            if value is None:
+                continue
+            if type(value) is not known[name] or (known[name] is int and value < 1):
+                what = "true or false" if known[name] is bool else "a number of at least 1"
+                raise ValueError(f"{name} must be {what}, got {value!r}.")
+        return cls(**told)
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A model under judgement.
+
+    Attributes:
+        program: the captured model.
+        model: the model itself; None for an exported program.
+        declared: what it is meant to be.
+        input: the input that fields refer to; the first by default.
+        output: the label of the output that is judged; the first by default.
+    """
+
+    program: Program
+    model: nn.Module | None = None
+    declared: Declared = Declared()
+    input: str | None = None
+    output: str | None = None
+
+    @cached_property
+    def traced(self) -> Traced:
+        """Every input followed through the program."""
+        return traced(self.program, input=self.input)
+
+    @cached_property
+    def fields(self) -> dict[str, Field]:
+        """The field of every node that depends on the input, by node name."""
+        return self.traced.fields()
+
+    @cached_property
+    def target(self) -> Node:
+        """The output that is judged."""
+        return self.program.output(self.output)
+
+    @cached_property
+    def misalignments(self) -> tuple[Misalignment, ...]:
+        """Branches that meet out of step."""
+        return tuple(misalignments(self.program, self.fields))
+
+    @cached_property
+    def _coverages(self) -> dict[str, Coverage]:
+        return {}
+
+    def coverage(self, node: Node | None = None) -> Coverage:
+        """The path counts of a node's central output, along the ways that read nothing whole."""
+        node = self.target if node is None else node
+        if node.name not in self._coverages:
+            self._coverages[node.name] = coverage(self.program, node, input=self.input, local=True)
+        return self._coverages[node.name]
