@@ -4,6 +4,7 @@ receptive_field(model, x)   the field of an output or any node: size, stride, st
 branches(model, x)          the fields of the branches that meet last before a node
 inspect(model, x)           every node: a report that prints as a table, .to_json(), .to_html()
 coverage(model, x, at=None) path counts on the input for one output: holes, density, evenness
+hidden_perturbation(model, x)  a change of the input that an output cannot see, with the proof
 rule("namespace.name")      teach how an operator reads its inputs
 geometry                    the index mathematics by itself: relations, index maps, sizes
 """
@@ -11,9 +12,11 @@ geometry                    the index mathematics by itself: relations, index ma
 from importlib.metadata import version as _version
 
 from atrous import geometry as geometry
+from atrous.analysis.blind import BlindPerturbation as BlindPerturbation
 from atrous.analysis.coverage import Coverage as Coverage
 from atrous.analysis.field import AxisField as AxisField
 from atrous.analysis.field import Field as Field
+from atrous.api.blind import hidden_perturbation as hidden_perturbation
 from atrous.api.coverage import coverage as coverage
 from atrous.api.fields import branches as branches
 from atrous.api.fields import receptive_field as receptive_field

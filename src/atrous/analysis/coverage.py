@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 from itertools import product
 from math import prod
@@ -11,6 +12,7 @@ from math import prod
 import numpy as np
 
 from atrous.analysis.adjoint import position_axes, routes_back
+from atrous.analysis.blame import Blame, blamed
 from atrous.analysis.crossing import Axes, Way
 from atrous.analysis.field import default_axes, traced
 from atrous.geometry import measures
@@ -58,6 +60,11 @@ class Coverage:
     cause: str
     local: bool
     _asked: _Question = field(repr=False)
+
+    @property
+    def layout(self) -> Axes:
+        """Of every axis of the node, whether it holds positions: those that `at` is about."""
+        return self._asked.layout[self._asked.node.name]
 
     @property
     def is_exact(self) -> bool:
@@ -127,6 +134,59 @@ class Coverage:
         when the input has moved a whole position: a stride of 2/3 has three phases.
         """
         return tuple(self._asked.phases(self))
+
+    @cached_property
+    def blame(self) -> tuple[Blame, ...]:
+        """The layers that leave the holes, those that would close the most first.
+
+        A layer is blamed for the holes that would be read if it read its whole window and nothing
+        else changed: where dilations share a factor, filling any one of them closes holes.
+        """
+        if not self.counts.size or self.read.all():
+            return ()
+        asked = _Filling(self)
+        found = blamed(asked, ~self.read, self._asked.strides())
+        return tuple(sorted(found, key=lambda blame: -blame.closes))
+
+    def miss_chance(self, size: int | Sequence[int]) -> float:
+        """The chance that an object of some size lies between all positions that are read.
+
+        The object is a box of `size` positions, at each place inside the span equally likely. Of
+        several outputs together (a readout on a grid) it must be missed by all.
+
+        Args:
+            size: its length along each axis, or along all.
+
+        Raises:
+            ValueError: if the object is larger than the span, or smaller than a position.
+
+        Example:
+            >>> import atrous
+            >>> from torch import nn
+            >>> sparse = nn.Conv1d(1, 1, 3, dilation=4, padding=4)
+            >>> [atrous.coverage(sparse, (1, 1, 64)).miss_chance(n) for n in (2, 4)]
+            [0.5, 0.0]
+        """
+        ndim = self.counts.ndim
+        lengths = (size,) * ndim if isinstance(size, int) else tuple(size)
+        if len(lengths) != ndim or any(
+            not 1 <= n <= span for n, span in zip(lengths, self.span, strict=True)
+        ):
+            raise ValueError(
+                f"size must have a length from 1 to the span along each of {ndim} axes "
+                f"(span {self.span}), got {size!r}."
+            )
+        inside = self.read.astype(np.int64)
+        for axis, length in enumerate(lengths):
+            # Sums over windows, as differences of running sums.
+            running = np.cumsum(inside, axis=axis)
+            later = running.take(range(length - 1, running.shape[axis]), axis)
+            earlier = running.take(range(running.shape[axis] - length), axis)
+            inside = later.copy()
+            index = [slice(None)] * ndim
+            index[axis] = slice(1, None)
+            inside[tuple(index)] -= earlier
+        return float((inside == 0).mean())
 
     def __str__(self) -> str:
         size = " x ".join(map(str, self.span)) if self.counts.size else "nothing"
@@ -198,6 +258,17 @@ class _Question:
             found.append(first if not any(shift) else self.answer(moved))
         return found
 
+    def strides(self) -> Callable[[str], tuple[Fraction, ...]]:
+        """Per input axis, the stride of a node's value; 0 along axes it does not hold."""
+        followed = traced(self.program, input=self.source.name, axes=self.axes)
+
+        def of(name: str) -> tuple[Fraction, ...]:
+            told = followed.field(self.program.nodes[name])
+            known = {} if told is None else {axis.axis: axis.stride for axis in told.axes}
+            return tuple(known.get(axis, Fraction(0)) for axis in self.axes)
+
+        return of
+
     @property
     def _lengths(self) -> list[int]:
         flags = self.layout[self.node.name]
@@ -213,6 +284,25 @@ class _Question:
                 rates = [a.stride for a in told.axes if a.output_axis == axis] if told else []
                 found.append(min(self.node.shape[axis], max([r.denominator for r in rates] or [1])))
         return found
+
+
+class _Filling:
+    """The question of a coverage, with some nodes reading otherwise."""
+
+    def __init__(self, cover: Coverage) -> None:
+        self._cover = cover
+        self._at = [np.array(own, dtype=np.int64) for own in cover.at]
+        self.program = cover._asked.program
+        self.layout = cover._asked.layout
+
+    def read_with(self, replaced: dict[str, tuple[Read, ...]]) -> Flags:
+        """Which positions of the span are read then."""
+        other = self._cover._asked.answer(self._at, replaced)
+        return np.asarray(other.on_input()[self._cover.window] != 0)
+
+    def has_holes_with(self, replaced: dict[str, tuple[Read, ...]]) -> bool:
+        """Whether what is read then has holes."""
+        return not self._cover._asked.answer(self._at, replaced).read.all()
 
 
 def coverage(

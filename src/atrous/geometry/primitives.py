@@ -73,6 +73,32 @@ def transposed(
     return Relation(outputs, inputs, 1, Taps.of(rows))
 
 
+def filled(relation: Relation) -> Relation:
+    """The relation if every output read its whole window, and a stride skipped nothing.
+
+    The relation itself where there is nothing to fill.
+
+    >>> filled(Window(3, dilation=4).relation(8, 16)).row(0).keys()
+    dict_keys([0, 1, 2, 3, 4, 5, 6, 7, 8])
+    """
+    taps = relation.taps
+    last = taps.hi
+    if relation.period == 1:
+        last = np.maximum(last, taps.lo + abs(relation.step) - 1)
+    spans = np.where(taps.lengths > 0, last - taps.lo + 1, 0)
+    if (spans == taps.lengths).all():
+        return relation
+    rows = [range(int(a), int(a + n)) for a, n in zip(taps.lo, spans, strict=True)]
+    return Relation(
+        relation.outputs,
+        relation.inputs,
+        relation.step,
+        Taps.of(rows),
+        relation.exceptional,
+        relation.exceptions,
+    )
+
+
 def block(outputs: int, inputs: int, groups: int) -> Relation:
     """Each of `groups` equal runs of outputs reads the whole of its own run of inputs.
 
