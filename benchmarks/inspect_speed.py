@@ -10,45 +10,20 @@ the same models and inputs; their answers stand beside the true ones.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import statistics
 import subprocess
-import sys
 import time
 import warnings
-from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import nn
-
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from atrous.analysis.field import fields
 from atrous.graph.capture import capture
-from fuzz import machine
+from measuring import ROOT, interleaved, save, show
 from peers.models import MODELS
-
-
-def interleaved(functions: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each function, taken in turns after one warm-up each."""
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for function in functions.values():
-        function()
-    for _ in range(repeats):
-        for name, function in functions.items():
-            gc.collect()
-            began = time.perf_counter()
-            function()
-            times[name].append(time.perf_counter() - began)
-    return times
 
 
 def export(model: nn.Module, x: torch.Tensor) -> None:
@@ -146,24 +121,6 @@ def peers(python: str) -> list[dict[str, Any]]:
     return rows
 
 
-def show(title: str, rows: list[dict[str, Any]]) -> None:
-    """A table of the rows."""
-    table = Table(title=title, title_justify="left", box=None, header_style="bold")
-    for key in rows[0]:
-        table.add_column(key, justify="left" if isinstance(rows[0][key], str) else "right")
-    for row in rows:
-        table.add_row(*(_text(row.get(key, "")) for key in rows[0]))
-    Console(width=150).print(table, "")
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    if isinstance(value, list):
-        return " to ".join(_text(v) for v in value)
-    return str(value)
-
-
 def main() -> None:
     """Run, print, and keep if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -172,11 +129,7 @@ def main() -> None:
     parser.add_argument("--save", action="store_true", help="keep the result in the repository")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    result: dict[str, Any] = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": machine(),
-        "against_export": against_export(options.repeats),
-    }
+    result: dict[str, Any] = {"against_export": against_export(options.repeats)}
     show("capture and all fields / bare export (target 1.25)", result["against_export"])
     result["against_depth"] = against_depth(options.repeats)
     show("all fields, by depth", result["against_depth"])
@@ -184,10 +137,7 @@ def main() -> None:
         result["peers"] = peers(options.peers)
         show("answers of peers", result["peers"])
     if options.save:
-        path = ROOT / "benchmarks" / "results" / "inspect_speed.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(result, indent=2) + "\n")
-        print(f"written to {path.relative_to(ROOT)}")
+        save("inspect_speed", result)
 
 
 if __name__ == "__main__":
