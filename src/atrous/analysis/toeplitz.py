@@ -1,0 +1,220 @@
+"""What repeats in a sparse matrix: shifts that leave it as it is, its diagonals, its picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd, prod
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from atrous.analysis.affine import Floats
+from atrous.geometry.taps import Ints
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+_LONGEST = 32
+"""The longest shift that is looked for, in outputs and in inputs."""
+
+_ROUNDING = 1e-12
+"""Entries that differ by less than this share of the largest are equal."""
+
+_SHADES = "░▒▓█"
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A shift along one axis that leaves all entries as they are.
+
+    Attributes:
+        kind: "circulant" if it goes around the ends, else "toeplitz".
+        outputs: its length in outputs; more than 1 where an axis is expanded.
+        inputs: its length in inputs; more than 1 where an axis is decimated by a stride.
+    """
+
+    kind: Literal["toeplitz", "circulant"]
+    outputs: int
+    inputs: int
+
+
+@dataclass(frozen=True)
+class Band:
+    """A diagonal that holds entries.
+
+    Attributes:
+        offset: input minus output, in steps of the axes.
+        entries: how many of its entries are not zero.
+        value: what all of them are; None if they differ.
+    """
+
+    offset: int
+    entries: int
+    value: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Entries:
+    """The entries of a matrix between two shapes, in row-major order.
+
+    Attributes:
+        rows: flat output index, per entry.
+        columns: flat input index, per entry.
+        values: the entries.
+        output_shape: shape of the outputs.
+        input_shape: shape of the inputs.
+    """
+
+    rows: Ints
+    columns: Ints
+    values: Floats
+    output_shape: tuple[int, ...]
+    input_shape: tuple[int, ...]
+
+    def equal(self, shifted: Floats, there: Floats) -> bool:
+        """Whether values are the same up to rounding."""
+        largest = float(np.abs(self.values).max(initial=0.0))
+        return bool((np.abs(shifted - there) <= _ROUNDING * largest).all())
+
+
+def entries(
+    matrix: csr_array, output_shape: tuple[int, ...], input_shape: tuple[int, ...]
+) -> Entries:
+    """The entries of a matrix with sorted indices."""
+    rows = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
+    return Entries(rows, matrix.indices.astype(np.int64), matrix.data, output_shape, input_shape)
+
+
+def shift(found: Entries, axis: int) -> Shift | None:
+    """The shortest shift along an axis that leaves all entries as they are; None if none does.
+
+    One that goes around the ends is preferred. Both axes must be at least two shifts long: along a
+    shorter one nothing repeats.
+    """
+    lengths = found.output_shape[axis], found.input_shape[axis]
+    steps = [prod(s[axis + 1 :]) for s in (found.output_shape, found.input_shape)]
+    at = found.rows // steps[0] % lengths[0], found.columns // steps[1] % lengths[1]
+    longest = [min(_LONGEST, n // 2) for n in lengths]
+    pairs = [
+        (q, p) for q in range(1, longest[0] + 1) for p in range(1, longest[1] + 1) if gcd(q, p) == 1
+    ]
+    for q, p in sorted(pairs, key=lambda pair: (sum(pair), pair)):
+        if _repeats(found, at, lengths, steps, (q, p)):
+            around = lengths[0] * p == lengths[1] * q and _goes_around(
+                found, at, lengths, steps, (q, p)
+            )
+            return Shift("circulant" if around else "toeplitz", q, p)
+    return None
+
+
+def _keys(found: Entries, rows: Ints, columns: Ints) -> Ints:
+    keys: Ints = rows * prod(found.input_shape) + columns
+    return keys
+
+
+def _repeats(
+    found: Entries,
+    at: tuple[Ints, Ints],
+    lengths: tuple[int, int],
+    steps: list[int],
+    by: tuple[int, int],
+) -> bool:
+    """Whether every entry is there again one shift on, where both axes still hold it."""
+    here = (at[0] < lengths[0] - by[0]) & (at[1] < lengths[1] - by[1])
+    there = (at[0] >= by[0]) & (at[1] >= by[1])
+    if here.sum() != there.sum() or (len(here) and not here.any()):
+        return False
+    moved = _keys(
+        found, found.rows[here] + by[0] * steps[0], found.columns[here] + by[1] * steps[1]
+    )
+    same = np.array_equal(moved, _keys(found, found.rows[there], found.columns[there]))
+    return same and found.equal(found.values[here], found.values[there])
+
+
+def _goes_around(
+    found: Entries,
+    at: tuple[Ints, Ints],
+    lengths: tuple[int, int],
+    steps: list[int],
+    by: tuple[int, int],
+) -> bool:
+    """Whether the entries are the same after a shift that re-enters at the other end."""
+    rows, columns = (
+        flat + ((place + step) % length - place) * stride
+        for flat, place, step, length, stride in zip(
+            (found.rows, found.columns), at, by, lengths, steps, strict=True
+        )
+    )
+    moved = _keys(found, rows, columns)
+    order = np.argsort(moved)
+    same = np.array_equal(moved[order], _keys(found, found.rows, found.columns))
+    return same and found.equal(found.values[order], found.values)
+
+
+def named(shifts: tuple[Shift | None, ...]) -> str | None:
+    """The name of a matrix with these shifts, the slowest axis first; None if one is missing.
+
+    >>> named((Shift("toeplitz", 1, 2), Shift("toeplitz", 1, 2)))
+    'block toeplitz with toeplitz blocks, decimated by 2'
+    """
+    known = [s for s in shifts if s is not None]
+    if not known or len(known) < len(shifts):
+        return None
+    kinds = [s.kind for s in known]
+    if len(kinds) == 1:
+        kind: str = kinds[0]
+    elif len(kinds) == 2:
+        kind = f"block {kinds[0]} with {kinds[1]} blocks"
+    else:
+        levels = kinds[:1] if len(set(kinds)) == 1 else kinds
+        kind = f"{len(kinds)}-level {' of '.join(levels)}"
+    steps = [(s.outputs, s.inputs) for s in known]
+    for word, mine in (("decimated", [p for _, p in steps]), ("expanded", [q for q, _ in steps])):
+        if max(mine) > 1:
+            same = len(set(mine)) == 1
+            kind += f", {word} by {mine[0] if same else tuple(mine)}"
+    return kind
+
+
+def bands(matrix: csr_array, outputs: int, inputs: int) -> tuple[Band, ...]:
+    """The diagonals `column * outputs - row * inputs` that hold entries, ascending."""
+    found = matrix.tocoo()
+    rows, columns = (index.astype(np.int64) for index in found.coords)
+    offsets, which = np.unique(columns * outputs - rows * inputs, return_inverse=True)
+    counts = np.bincount(which, minlength=len(offsets))
+    low, high = np.full(len(offsets), np.inf), np.full(len(offsets), -np.inf)
+    np.minimum.at(low, which, found.data)
+    np.maximum.at(high, which, found.data)
+    largest = float(np.abs(found.data).max(initial=0.0))
+    return tuple(
+        Band(int(o), int(n), float(a) if b - a <= _ROUNDING * largest else None)
+        for o, n, a, b in zip(offsets, counts, low, high, strict=True)
+    )
+
+
+def picture(matrix: csr_array, width: int, height: int) -> str:
+    """Where the entries of a matrix are: one mark each, or shades by share in larger ones.
+
+    A cell with any entry at all is shaded, so that no band is lost.
+    """
+    rows, columns = matrix.shape
+    found = matrix.tocoo()
+    if rows <= height and 2 * columns <= width:
+        filled = np.zeros((rows, columns), dtype=bool)
+        filled[found.coords] = True
+        return "\n".join(" ".join("#" if f else "·" for f in row) for row in filled)
+    lines = min(rows, height, max(1, round(width * rows / columns / 2)))
+    across = min(columns, width, max(1, round(2 * lines * columns / rows)))
+    counts = np.zeros((lines, across))
+    y, x = found.coords[0] * lines // rows, found.coords[1] * across // columns
+    np.add.at(counts, (y, x), 1)
+    area = np.outer(_cells(rows, lines), _cells(columns, across))
+    shade = np.ceil(counts / area * len(_SHADES)).astype(int)
+    text = " " + _SHADES
+    return "\n".join("|" + "".join(text[s] for s in row) + "|" for row in shade)
+
+
+def _cells(length: int, cells: int) -> Floats:
+    """How many positions fall into each of so many cells."""
+    sizes: Floats = np.bincount(np.arange(length) * cells // length, minlength=cells).astype(float)
+    return sizes
