@@ -8,16 +8,19 @@ hidden_perturbation(model, x)  a change of the input that an output cannot see, 
 matrix(model, x)            a linear model, or a linear part of one, as a sparse matrix
 rule("namespace.name")      teach how an operator reads its inputs
 geometry                    the index mathematics by itself: relations, index maps, sizes
+nn                          modules: the stationary wavelet transform
 """
 
 from importlib.metadata import version as _version
 
 from atrous import geometry as geometry
+from atrous import nn as nn
 from atrous.analysis.blind import BlindPerturbation as BlindPerturbation
 from atrous.analysis.coverage import Coverage as Coverage
 from atrous.analysis.field import AxisField as AxisField
 from atrous.analysis.field import Field as Field
 from atrous.analysis.matrix import LinearMap as LinearMap
+from atrous.analysis.matrix import NonlinearError as NonlinearError
 from atrous.api.blind import hidden_perturbation as hidden_perturbation
 from atrous.api.coverage import coverage as coverage
 from atrous.api.fields import branches as branches

@@ -35,18 +35,8 @@ between one and the probe."""
 _ROUNDING = 1e-10
 
 
-class NonlinearError(ValueError):
-    """A value is not an affine function of what it was asked to be one of.
-
-    Attributes:
-        node: the label of the node that is not.
-        reason: why not.
-    """
-
-    def __init__(self, message: str, node: str, reason: str) -> None:
-        super().__init__(message)
-        self.node = node
-        self.reason = reason
+class NotAffineError(Exception):
+    """A call is not an affine function of its operands; says why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,12 +130,12 @@ def affine_step(
         limit: the most coefficients to look for.
 
     Raises:
-        NonlinearError: if it is not affine.
+        NotAffineError: if it is not affine.
         TooLargeError: if there are more coefficients than `limit`.
     """
     assert node.description is not None
     if node.dtype.is_complex or not node.dtype.is_floating_point:
-        raise refused(node, f"its values are of type {str(node.dtype).removeprefix('torch.')}")
+        raise NotAffineError(f"its values are of type {str(node.dtype).removeprefix('torch.')}")
     reads = {name: [r for r in node.description.reads if r.operand.name == name]
              for name in variable}  # fmt: skip
     zeros = {name: torch.zeros(own[0].operand.shape, dtype=torch.float64)
@@ -155,10 +145,10 @@ def affine_step(
         try:
             found = evaluator(node, {**known, **zeros, **changed})
         except NotImplementedError as error:
-            raise refused(node, str(error)) from error
+            raise NotAffineError(str(error)) from error
         flat: Floats = found.to(torch.float64).reshape(-1).numpy().copy()
         if not np.isfinite(flat).all():
-            raise refused(node, "its values are not all finite")
+            raise NotAffineError("its values are not all finite")
         return flat
 
     def alone(name: str, x: Tensor) -> Floats:
@@ -171,7 +161,7 @@ def affine_step(
         shape = zeros[name].shape
         blocks[name] = _block(pairs, shape, offset, partial(alone, name))
         probes += pairs.count
-    _check(node, blocks, offset, value, zeros)
+    _check(blocks, offset, value, zeros)
     return Step(blocks, offset, probes)
 
 
@@ -199,7 +189,6 @@ def _block(
 
 
 def _check(
-    node: Node,
     blocks: Mapping[str, csr_array],
     offset: Floats,
     value: Callable[[Mapping[str, Tensor]], Floats],
@@ -223,19 +212,6 @@ def _check(
         off = np.abs(found - expected)
         if (off > allowed).any():
             worst = int(np.argmax(off - allowed))
-            raise refused(
-                node,
-                f"at a random input it is {found[worst]:.4g} where A x + b is "
-                f"{expected[worst]:.4g}",
+            raise NotAffineError(
+                f"at a random input it is {found[worst]:.4g} where A x + b is {expected[worst]:.4g}"
             )
-
-
-def refused(node: Node, reason: str) -> NonlinearError:
-    """The error for a node that is not affine."""
-    called = f"{node.kind!r}" if node.label == node.name else f"{node.kind!r} at {node.label!r}"
-    before = ", ".join(dict.fromkeys(f"node={o.name!r}" for o in node.operands))
-    message = (
-        f"model must be affine, A x + b, from the input to the node asked for, but {called} is "
-        f"not: {reason}. Ask for a part: {before} ends before it, of={node.name!r} starts after it."
-    )
-    return NonlinearError(message, node.label, reason)

@@ -16,10 +16,9 @@ from atrous.analysis import toeplitz
 from atrous.analysis.affine import (
     Evaluator,
     Floats,
-    NonlinearError,
+    NotAffineError,
     affine_step,
     evaluating,
-    refused,
 )
 from atrous.analysis.field import default_axes
 from atrous.analysis.support import TooLargeError
@@ -27,6 +26,26 @@ from atrous.graph.program import Node, Program
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
+
+
+class NonlinearError(ValueError):
+    """A value is not an affine function of what it was asked to be one of.
+
+    Attributes:
+        node: the label of the node that is not.
+        reason: why not.
+    """
+
+    def __init__(self, node: Node, source: Node, before: list[str], reason: str) -> None:
+        called = repr(node.kind) if node.label == node.name else f"{node.kind!r} at {node.label!r}"
+        parts = [f"node={name!r} ends before it" for name in before]
+        super().__init__(
+            f"model must be affine, A x + b, from {source.label!r} to the node asked for, but "
+            f"{called} is not: {reason}. Ask for a part: "
+            f"{', '.join([*parts, f'of={node.name!r} starts after it'])}."
+        )
+        self.node = node.label
+        self.reason = reason
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +172,7 @@ class LinearMap:
             f"{self.node} as a matrix of {self.source}: {rows} x {columns}, {count} non-zeros "
             f"({share:.2%})"
         ]
-        kind = self.structure or "no shift leaves it as it is"
+        kind = self.structure or "no structure that shifts leave as it is"
         one = self.item()
         if one is not self:
             lines.append(f"  {self.items} items, each by the same matrix (.item())")
@@ -220,6 +239,9 @@ def linear_map(
                     matrix, offset = matrix + block @ before, offset + block @ constant
                 if matrix.nnz > limit:
                     raise TooLargeError(matrix.nnz)
+            except NotAffineError as error:
+                before = [name for name in variable if name != source.name]
+                raise NonlinearError(node, source, before, str(error)) from error
             except TooLargeError as error:
                 raise ValueError(
                     f"matrix must have at most {limit:,} coefficients, got {error} at "
@@ -277,7 +299,10 @@ def _held(
         try:
             return evaluator(node, held)
         except NotImplementedError as error:
-            raise refused(node, str(error)) from error
+            raise ValueError(
+                f"model must repeat what is held while {source.label!r} varies, but "
+                f"{node.label!r} does not: {error}. Vary something after it with of=."
+            ) from error
     if node.name not in values:
         raise ValueError(
             f"x must hold the values of {node.name!r}, which is held while {source.label!r} "
@@ -285,6 +310,3 @@ def _held(
         )
     value = values[node.name].detach().to("cpu")
     return value.to(torch.float64) if value.dtype.is_floating_point else value
-
-
-__all__ = ["LinearMap", "NonlinearError", "linear_map"]

@@ -20,8 +20,6 @@ _LONGEST = 32
 _ROUNDING = 1e-12
 """Entries that differ by less than this share of the largest are equal."""
 
-_SHADES = "░▒▓█"
-
 
 @dataclass(frozen=True)
 class Shift:
@@ -193,28 +191,25 @@ def bands(matrix: csr_array, outputs: int, inputs: int) -> tuple[Band, ...]:
 
 
 def picture(matrix: csr_array, width: int, height: int) -> str:
-    """Where the entries of a matrix are: one mark each, or shades by share in larger ones.
+    """Where the entries of a matrix are: a mark for each, or a dot for each part of larger ones
+    that holds any.
 
-    A cell with any entry at all is shaded, so that no band is lost.
+    A character holds two by four dots, as in Braille.
     """
     rows, columns = matrix.shape
-    found = matrix.tocoo()
+    y, x = matrix.tocoo().coords
     if rows <= height and 2 * columns <= width:
         filled = np.zeros((rows, columns), dtype=bool)
-        filled[found.coords] = True
+        filled[y, x] = True
         return "\n".join(" ".join("#" if f else "·" for f in row) for row in filled)
-    lines = min(rows, height, max(1, round(width * rows / columns / 2)))
-    across = min(columns, width, max(1, round(2 * lines * columns / rows)))
-    counts = np.zeros((lines, across))
-    y, x = found.coords[0] * lines // rows, found.coords[1] * across // columns
-    np.add.at(counts, (y, x), 1)
-    area = np.outer(_cells(rows, lines), _cells(columns, across))
-    shade = np.ceil(counts / area * len(_SHADES)).astype(int)
-    text = " " + _SHADES
-    return "\n".join("|" + "".join(text[s] for s in row) + "|" for row in shade)
+    scale = max(rows / (4 * height), columns / (2 * width), 1.0)
+    high, wide = max(int(rows / scale), 1), max(int(columns / scale), 1)
+    dots = np.zeros((-(-high // 4) * 4, -(-wide // 2) * 2), dtype=np.int64)
+    dots[y * high // rows, x * wide // columns] = 1
+    cells = dots.reshape(len(dots) // 4, 4, -1, 2)
+    codes = np.einsum("iajb,ab->ij", cells, _BRAILLE)
+    return "\n".join("".join(chr(0x2800 + int(code)) for code in line) for line in codes)
 
 
-def _cells(length: int, cells: int) -> Floats:
-    """How many positions fall into each of so many cells."""
-    sizes: Floats = np.bincount(np.arange(length) * cells // length, minlength=cells).astype(float)
-    return sizes
+_BRAILLE = np.array([[1, 8], [2, 16], [4, 32], [64, 128]])
+"""The bit of each dot of a Braille character."""
