@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import pywt
@@ -139,6 +141,13 @@ def test_taps_alone_give_the_filters_of_the_name(name: str) -> None:
 def test_unusable_wavelets_are_refused(wavelet: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         StationaryWavelet1d(wavelet, 1)
+
+
+def test_without_pywavelets_taps_still_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pywt", None)
+    with pytest.raises(ImportError, match=r'pip install "atrous\[wavelets\]"'):
+        StationaryWavelet1d("haar", 1)
+    assert StationaryWavelet1d([0.5**0.5] * 2, 1)(torch.ones(1, 1, 4)).shape == (1, 1, 2, 4)
 
 
 def test_unusable_arguments_are_refused() -> None:
