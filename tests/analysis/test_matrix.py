@@ -52,7 +52,7 @@ def toeplitz(taps: Tensor, n: int, *, dilation: int, padding: int) -> np.ndarray
 @torch.no_grad()
 def test_random_networks_are_their_matrices() -> None:
     seen: Counter[str] = Counter()
-    for seed in range(80):
+    for seed in range(50):
         network = draw_network(random.Random(seed), rearranged=seed % 2 == 1)
         x = drawn(*network.shape, seed=seed)
         try:
@@ -63,8 +63,8 @@ def test_random_networks_are_their_matrices() -> None:
             continue
         seen["equal"] += 1
         assert_is(found, network, x)
-    assert seen["equal"] > 30
-    assert seen["refused"] > 20
+    assert seen["equal"] > 20
+    assert seen["refused"] > 10
 
 
 def assert_is_curved(network: RandomNetwork) -> None:
@@ -189,14 +189,29 @@ def test_a_wrong_weight_is_noticed_by_the_oracle() -> None:
         assert_is(found, net, drawn(1, 1, 9))
 
 
-def test_reflection_and_stacks_have_no_shift() -> None:
-    for net in (
-        nn.Conv1d(1, 1, 3, padding=1, padding_mode="reflect"),
-        nn.Sequential(nn.Conv1d(1, 1, 3, padding=1), nn.Conv1d(1, 1, 3, padding=1)),
-    ):
-        assert atrous.matrix(net, (1, 1, 12)).structure is None
+def test_borders_by_reflection_and_stacks_are_exceptions() -> None:
+    reflected = nn.Conv1d(1, 1, 5, padding=2, padding_mode="reflect").double()
+    found = atrous.matrix(reflected, (1, 1, 12))
+    assert found.structure is None
+    assert found.inner_structure == "toeplitz"
+    # Two outputs at each end read what is reflected; the rows between are plain.
+    assert found.shifts[0].rows == (2, 10)
+    plain = toeplitz(reflected.weight[0, 0], 12, dilation=1, padding=2)
+    same = (found.matrix.toarray() == plain).all(axis=1)
+    np.testing.assert_array_equal(np.flatnonzero(same), np.arange(2, 10))
+    assert "toeplitz inside, outputs 2 to 9 along axis 2" in str(found)
+
+    stack = nn.Sequential(nn.Conv1d(1, 1, 3, padding=1), nn.Conv1d(1, 1, 3, 2, padding=1))
+    found = atrous.matrix(stack, (1, 1, 24))
+    # Output 0 reads position -1 of the first layer, which is padding and not computed.
+    assert (found.structure, found.shifts[0].rows) == (None, (1, 12))
+    assert found.inner_structure == "toeplitz, decimated by 2"
+
     unpadded = nn.Sequential(nn.Conv1d(1, 1, 3), nn.Conv1d(1, 1, 3, dilation=3))
     assert atrous.matrix(unpadded, (1, 1, 30)).structure == "toeplitz"
+    assert atrous.matrix(Function(lambda x: x.cumsum(-1)), (1, 1, 9)).structure == "toeplitz"
+    scaled = Function(lambda x: x * torch.arange(9.0))
+    assert atrous.matrix(scaled, (1, 1, 9)).inner_structure is None
 
 
 def test_channels_make_blocks_and_items_repeat() -> None:

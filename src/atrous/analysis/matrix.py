@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING
@@ -126,7 +126,10 @@ class LinearMap:
 
     @cached_property
     def shifts(self) -> tuple[toeplitz.Shift | None, ...]:
-        """Per axis of `axes`, the shift under which the matrix stays the same; None if none."""
+        """Per axis of `axes`, the shift under which the matrix stays the same; None if none.
+
+        Where borders are exceptions, its `rows` are the outputs between which it holds.
+        """
         if len(self.input_shape) != len(self.output_shape):
             return (None,) * len(self.axes)
         entries = toeplitz.entries(self.matrix, self.output_shape, self.input_shape)
@@ -138,9 +141,14 @@ class LinearMap:
 
         "toeplitz", "circulant", "block toeplitz with toeplitz blocks" and the like, with
         "decimated by 2" for a stride and "expanded by 2" for its transpose; None if a shift along
-        some axis changes entries, as borders by reflection do.
+        some axis changes entries, as borders by reflection do (see `inner_structure`).
         """
         return toeplitz.named(self.shifts)
+
+    @property
+    def inner_structure(self) -> str | None:
+        """The kind of matrix it is away from the borders: between the `rows` of its shifts."""
+        return toeplitz.named(tuple(s and replace(s, rows=None) for s in self.shifts))
 
     @property
     def blocks(self) -> tuple[int, int]:
@@ -173,10 +181,17 @@ class LinearMap:
             f"({share:.2%})"
         ]
         kind = self.structure or "no structure that shifts leave as it is"
+        if self.structure is None and self.inner_structure is not None:
+            rows = ", ".join(
+                f"{shift.rows[0]} to {shift.rows[1] - 1} along axis {axis}"
+                for axis, shift in zip(self.axes, self.shifts, strict=True)
+                if shift is not None and shift.rows is not None
+            )
+            kind = f"{self.inner_structure} inside, outputs {rows}"
         one = self.item()
         if one is not self:
             lines.append(f"  {self.items} items, each by the same matrix (.item())")
-        if one.blocks != (1, 1):
+        if one.blocks not in ((1, 1), one.matrix.shape):
             lines.append(f"  {one.blocks[0]} x {one.blocks[1]} blocks, each: {kind}")
         else:
             lines.append(f"  {kind}")

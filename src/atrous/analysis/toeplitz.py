@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from atrous.analysis.affine import Floats
+from atrous.geometry.relation import longest_run
 from atrous.geometry.taps import Ints
 
 if TYPE_CHECKING:
@@ -23,17 +24,19 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Shift:
-    """A shift along one axis that leaves all entries as they are.
+    """A shift along one axis that leaves entries as they are.
 
     Attributes:
         kind: "circulant" if it goes around the ends, else "toeplitz".
         outputs: its length in outputs; more than 1 where an axis is expanded.
         inputs: its length in inputs; more than 1 where an axis is decimated by a stride.
+        rows: the outputs `[start, stop)` along the axis between which it holds; None for all.
     """
 
     kind: Literal["toeplitz", "circulant"]
     outputs: int
     inputs: int
+    rows: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ def entries(
 
 
 def shift(found: Entries, axis: int) -> Shift | None:
-    """The shortest shift along an axis that leaves all entries as they are; None if none does.
+    """The shortest shift along an axis that leaves all entries as they are; if there is none, one
+    that does so for at least half of the outputs; None if none does.
 
     One that goes around the ends is preferred. Both axes must be at least two shifts long: along a
     shorter one nothing repeats.
@@ -102,7 +106,39 @@ def shift(found: Entries, axis: int) -> Shift | None:
                 found, at, lengths, steps, (q, p)
             )
             return Shift("circulant" if around else "toeplitz", q, p)
+    # Borders are exceptions. What is left of a shift has about the rate of the whole.
+    q, p = (max(1, round(a / b)) for a, b in (lengths, lengths[::-1]))
+    for by in dict.fromkeys([(1, 1), (1, p), (q, 1)]):
+        if by in pairs:
+            start, stop = _rows_between(found, at, lengths, steps, by)
+            if stop - start >= max(2 * by[0] + 1, lengths[0] / 2):
+                return Shift("toeplitz", *by, (start, stop))
     return None
+
+
+def _rows_between(
+    found: Entries,
+    at: tuple[Ints, Ints],
+    lengths: tuple[int, int],
+    steps: list[int],
+    by: tuple[int, int],
+) -> tuple[int, int]:
+    """The longest interval of outputs along the axis each of which is the one before, shifted."""
+    here = (at[0] < lengths[0] - by[0]) & (at[1] < lengths[1] - by[1])
+    there = (at[0] >= by[0]) & (at[1] >= by[1])
+    moved = _keys(
+        found, found.rows[here] + by[0] * steps[0], found.columns[here] + by[1] * steps[1]
+    )
+    own = _keys(found, found.rows[there], found.columns[there])
+    _, first, second = np.intersect1d(moved, own, assume_unique=True, return_indices=True)
+    largest = float(np.abs(found.values).max(initial=0.0))
+    off = np.abs(found.values[here][first] - found.values[there][second])
+    same = off <= _ROUNDING * largest
+    like = np.ones(lengths[0], dtype=bool)
+    like[np.delete(at[0][here] + by[0], first[same])] = False
+    like[np.delete(at[0][there], second[same])] = False
+    start, stop = longest_run(like[by[0] :])
+    return start, stop + by[0]
 
 
 def _keys(found: Entries, rows: Ints, columns: Ints) -> Ints:
@@ -150,12 +186,13 @@ def _goes_around(
 
 
 def named(shifts: tuple[Shift | None, ...]) -> str | None:
-    """The name of a matrix with these shifts, the slowest axis first; None if one is missing.
+    """The name of a matrix with these shifts, the slowest axis first; None if one is missing or
+    does not hold for all outputs.
 
     >>> named((Shift("toeplitz", 1, 2), Shift("toeplitz", 1, 2)))
     'block toeplitz with toeplitz blocks, decimated by 2'
     """
-    known = [s for s in shifts if s is not None]
+    known = [s for s in shifts if s is not None and s.rows is None]
     if not known or len(known) < len(shifts):
         return None
     kinds = [s.kind for s in known]
