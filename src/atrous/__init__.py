@@ -5,22 +5,28 @@ branches(model, x)          the fields of the branches that meet last before a n
 inspect(model, x)           every node: a report that prints as a table, .to_json(), .to_html()
 coverage(model, x, at=None) path counts on the input for one output: holes, density, evenness
 hidden_perturbation(model, x)  a change of the input that an output cannot see, with the proof
+matrix(model, x)            a linear model, or a linear part of one, as a sparse matrix
 rule("namespace.name")      teach how an operator reads its inputs
 geometry                    the index mathematics by itself: relations, index maps, sizes
+nn                          modules: the stationary wavelet transform
 """
 
 from importlib.metadata import version as _version
 
 from atrous import geometry as geometry
+from atrous import nn as nn
 from atrous.analysis.blind import BlindPerturbation as BlindPerturbation
 from atrous.analysis.coverage import Coverage as Coverage
 from atrous.analysis.field import AxisField as AxisField
 from atrous.analysis.field import Field as Field
+from atrous.analysis.matrix import LinearMap as LinearMap
+from atrous.analysis.matrix import NonlinearError as NonlinearError
 from atrous.api.blind import hidden_perturbation as hidden_perturbation
 from atrous.api.coverage import coverage as coverage
 from atrous.api.fields import branches as branches
 from atrous.api.fields import receptive_field as receptive_field
 from atrous.api.inspect import inspect as inspect
+from atrous.api.matrix import matrix as matrix
 from atrous.graph.rule import rule as rule
 from atrous.graph.shell import CaptureError as CaptureError
 from atrous.report.report import Report as Report

@@ -46,8 +46,7 @@ def capture(model: nn.Module | ExportedProgram, x: Inputs) -> Program:
         return _of_exported(model, x)
     shell = shell_copy(model)
     args, kwargs = arguments(x, _floating_type(model))
-    order = list(signature(model.forward).parameters)
-    kwargs = dict(sorted(kwargs.items(), key=lambda i: order.index(i[0]) if i[0] in order else -1))
+    kwargs = _in_order(model, kwargs)
     with quiet(), _same_random_state():
         try:
             with torch.no_grad():
@@ -55,6 +54,41 @@ def capture(model: nn.Module | ExportedProgram, x: Inputs) -> Program:
         except Exception as error:
             raise explain(error, model, args, kwargs) from error
         return build_program(exported)
+
+
+def _in_order(model: nn.Module, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Keyword arguments in the order of the signature."""
+    order = list(signature(model.forward).parameters)
+    return dict(sorted(kwargs.items(), key=lambda i: order.index(i[0]) if i[0] in order else -1))
+
+
+def given_values(
+    program: Program, model: nn.Module | ExportedProgram, x: Inputs
+) -> dict[str, Tensor]:
+    """The values of a program's inputs, by name; those given as shapes have none.
+
+    Args:
+        program: what `capture(model, x)` gave.
+        model: what was captured.
+        x: the input it was captured at.
+    """
+    args: tuple[Any, ...] = (_ONLY_A_SHAPE,)
+    kwargs: dict[str, Any] = {}
+    if isinstance(x, Mapping):
+        args = ()
+        kwargs = dict(x) if isinstance(model, ExportedProgram) else _in_order(model, x)
+    elif isinstance(x, Tensor):
+        args = (x,)
+    elif not _is_shape(x):
+        args = tuple(_ONLY_A_SHAPE if _is_shape(item) else item for item in x)
+    leaves = pytree.tree_leaves((args, kwargs))
+    found = [leaf for leaf in leaves if leaf is _ONLY_A_SHAPE or isinstance(leaf, Tensor)]
+    pairs = zip(program.inputs, found, strict=True)
+    return {name: value for name, value in pairs if isinstance(value, Tensor)}
+
+
+_ONLY_A_SHAPE = object()
+"""In place of an input whose values are not given."""
 
 
 def _of_exported(exported: ExportedProgram, x: Inputs) -> Program:
