@@ -2,9 +2,7 @@
 
     python benchmarks/model_table.py [--only TEXT] [--confirm] [--save]
 
-Every classification, segmentation, detection-backbone, video and optical-flow model of
-torchvision; of timm the model named like its module, else the first, for every module; sequence
-architectures written after their papers. `--confirm` asks the real networks, on seeded samples:
+The models are those of `public_models`. `--confirm` asks the real networks, on seeded samples:
 that a far input matters where a field is global, and that gradients reach just what it says where
 it is exact. The ratio is capture and all fields over the bare export, once each, after a warm-up.
 """
@@ -13,96 +11,26 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import random
 import statistics
 import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from torch import Tensor, nn
 
-ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests"), str(ROOT / "benchmarks")]
-
-import timm
-from torchvision import models as torchvision_models
-
-from architectures import SEQUENCES
 from atrous.analysis.field import fields
 from atrous.graph.capture import capture
 from confirm import confirm_exact, confirm_global
-from fuzz import machine
+from measuring import save
+from public_models import Entry, entries
 
 SAMPLE = 20
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A model of the table.
-
-    Attributes:
-        source: "torchvision", "timm" or "sequence".
-        name: its name there.
-        convolutional: whether it is one of convolutions, without attention.
-    """
-
-    source: str
-    name: str
-
-    def build(self) -> tuple[nn.Module, tuple[Tensor, ...]]:
-        """The model in inference mode, with random weights, and an input for it."""
-        torch.manual_seed(0)
-        if self.source == "sequence":
-            case = SEQUENCES[self.name]
-            return case.make().eval(), case.inputs()
-        if self.source == "timm":
-            model = timm.create_model(self.name, pretrained=False).eval()
-            return model, (torch.rand(1, *model.default_cfg["input_size"]),)
-        return _torchvision(self.name)
-
-
-_DETECTORS = ("rcnn", "retinanet", "fcos", "ssd")
-_SEGMENTERS = ("deeplab", "fcn_", "lraspp")
-
-
-def _torchvision(name: str) -> tuple[nn.Module, tuple[Tensor, ...]]:
-    detector = any(part in name for part in _DETECTORS)
-    options: dict[str, Any] = {"weights": None}
-    if detector or any(part in name for part in _SEGMENTERS):
-        options["weights_backbone"] = None
-    model = torchvision_models.get_model(name, **options).eval()
-    if detector:
-        return model.backbone, (torch.rand(1, 3, 320, 320),)
-    if name.startswith("raft"):
-        return model, (torch.rand(1, 3, 128, 128), torch.rand(1, 3, 128, 128))
-    if name in torchvision_models.list_models(torchvision_models.video):
-        size = 112 if any(part in name for part in ("r3d", "mc3", "r2plus1d")) else 224
-        return model, (torch.rand(1, 3, 16, size, size),)
-    size = 299 if "inception" in name else 224
-    return model, (torch.rand(1, 3, size, size),)
-
-
-def entries() -> Iterator[Entry]:
-    """Every model of the table."""
-    for name in torchvision_models.list_models():
-        yield Entry("torchvision", name)
-    for module in timm.list_modules():
-        names = timm.list_models(module=module)
-        if names:
-            yield Entry("timm", module if module in names else names[0])
-    for name in SEQUENCES:
-        yield Entry("sequence", name)
 
 
 def examined(entry: Entry) -> dict[str, Any]:
@@ -234,11 +162,7 @@ def main() -> None:
     for answer in answers:
         print(f"{answer['kind']:7} {answer['model']:40} {answer['said']}")
     if args.save:
-        result = {"machine": machine(), "date": datetime.now(UTC).date().isoformat(),
-                  "summary": summary(rows), "rows": rows, "confirmed": answers}  # fmt: skip
-        path = ROOT / "benchmarks" / "results" / "model_table.json"
-        path.write_text(json.dumps(result, indent=1) + "\n")
-        print(f"written to {path.relative_to(ROOT)}")
+        save("model_table", {"summary": summary(rows), "rows": rows, "confirmed": answers})
 
 
 if __name__ == "__main__":
