@@ -182,12 +182,12 @@ class StrideAdvice:
     safe: int
 
     def __str__(self) -> str:
+        limit = f"{self.condition / pi:.3g} pi"
         if self.holds:
-            return f"stride {self.stride}; the input ends below {self.condition / pi:.3g} pi"
+            return f"stride {self.stride}: the input ends below {limit}"
         return (
-            f"stride {self.stride} only for an input that ends below {self.condition / pi:.3g} pi; "
-            f"this one passes {'no' if self.safe == 1 else 'a smaller'} stride"
-            + ("" if self.safe == 1 else f" ({self.safe})")
+            f"stride {self.stride} only if the input ends below {limit}, which it does not: "
+            f"stride {self.safe} is safe"
         )
 
 

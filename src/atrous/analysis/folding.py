@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from atrous.analysis.aliasing import (
@@ -90,7 +91,7 @@ def folding(
     rows = []
     for node, steps in strided:
         kernel = kernel_of(node)
-        before = None if kernel is not None else _before(program, node)
+        before = None if kernel is not None else _before(program, node, tuple(steps))
         energy, reason = None, ""
         try:
             if inputs is not None:
@@ -127,16 +128,19 @@ def _strides(node: Node) -> dict[int, int]:
         found = {axis: description.windows[axis].stride for axis in sorted(description.windows)}
     # Spectra are taken along the last axes.
     trailing = list(found) == list(range(len(node.shape) - len(found), len(node.shape)))
-    return found if trailing and len(node.operands) == 1 and max(found.values()) > 1 else {}
+    strides = max(found.values(), default=1) > 1
+    return found if strides and trailing and len(node.operands) == 1 else {}
 
 
-def _before(program: Program, node: Node) -> Node | None:
-    """The linear layer behind which a node comes, with nothing but pointwise operators between."""
+def _before(program: Program, node: Node, axes: tuple[int, ...]) -> Node | None:
+    """The linear layer along `axes` that a node follows with only pointwise operators between."""
     at = program.nodes[node.operands[0].name]
     while isinstance(at.description, Pointwise) and len(at.operands) == 1:
         at = program.nodes[at.operands[0].name]
     kernel = kernel_of(at)
-    return at if kernel is not None and max(kernel.upsampling) == 1 else None
+    if kernel is None or kernel.axes != axes or max(kernel.upsampling) > 1:
+        return None
+    return at
 
 
 def _given(
@@ -156,8 +160,9 @@ def _given(
         assert first is not None
         source, earlier = program.nodes[before.operands[0].name], first.stride
     lengths = [source.shape[axis] for axis in steps]
-    if first is not None and exponent == 0:
-        found = covariance(first.weights(), first.dilation)
+    if exponent == 0:
+        weights = torch.ones((1,) * (2 + len(strides))) if first is None else first.weights()
+        found = covariance(weights, earlier if first is None else first.dilation)
         return found.kept(earlier).energy(strides)
     # Whole multiples of the stride before, so that its images fall on the grid.
     lengths = [max(n - n % s, s) for n, s in zip(lengths, earlier, strict=True)]

@@ -250,10 +250,12 @@ def rate_of(field: Field | None, axis: int, upsampling: int) -> Fraction | None:
     """Input positions per position along an axis of a value, once it is spread by `upsampling`."""
     if field is None:
         return None
-    along = [a for a in field.axes if a.output_axis == axis and a.status != "unknown"]
+    # Beside what is read whole, the ways on which positions move along.
+    moving = [a.local or a for a in field.axes]
+    along = [a for a in moving if a.output_axis == axis and a.status in ("exact", "bound")]
     if len(along) != 1 or along[0].strides[0] != along[0].strides[1]:
         return None
-    return along[0].stride / upsampling
+    return along[0].stride / upsampling or None
 
 
 def cut(weights: Floats, axis: int) -> Floats:
@@ -271,7 +273,7 @@ def layer_profile(weights: Floats, axis: int) -> Profile:
 
 def _singly(weights: Floats, axis: int) -> dict[Kind, int]:
     series = autocorrelation(cut(weights, axis)[:, 0])
-    grid = np.linspace(0.0, pi, _GRID)
+    grid = np.linspace(0.0, pi, max(_GRID, 4 * series.shape[1] + 1))
     waves = 2 * np.cos(np.outer(np.arange(series.shape[1]), grid))
     waves[0] = 1.0
     scale = float((weights * weights).sum()) / len(weights)

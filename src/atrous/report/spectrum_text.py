@@ -131,35 +131,45 @@ def spectrum_table(found: Spectrum) -> RenderableType:
     table.add_column("layer", overflow="fold")
     for title in ("axis", "taps", "d", "images", "at stride"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("passes", no_wrap=True)
+    table.add_column("kind", no_wrap=True)
     table.add_column("w_c", justify="right", no_wrap=True)
-    table.add_column("of the layer's 0-1 pi", no_wrap=True)
+    table.add_column("passes / pi", no_wrap=True)
     for title in ("gain at 0", "at pi"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("gain, 0 to pi", no_wrap=True)
-    table.add_column("filters", overflow="fold")
+    singly = any(axis.filters for row in found.rows for axis in row.axes)
+    if singly:
+        table.add_column("filters", overflow="fold")
     for row in found.rows:
-        for k, axis in enumerate(row.axes):
+        # Axes of which the same is said share a line.
+        lines: dict[tuple[str, ...], list[str]] = {}
+        for axis in row.axes:
+            lines.setdefault(_cells(axis), []).append(str(axis.axis))
+        for k, (cells, axes) in enumerate(lines.items()):
             table.add_row(
-                Text(row.label if k == 0 else ""),
-                str(axis.axis),
-                str(axis.taps),
-                str(axis.dilation),
-                str(axis.images),
-                "" if axis.rate is None else str(as_number(axis.rate)),
-                axis.kind,
-                "" if axis.cutoff is None else f"{axis.cutoff / pi:.3g} pi",
-                _bands(axis.bands),
-                f"{axis.dc:.3g}",
-                f"{axis.nyquist:.3g}",
-                sparkline(list(axis.curve(_CELLS))),
-                ", ".join(f"{count} {kind}" for kind, count in axis.filters.items()),
+                Text(row.label if k == 0 else ""), ",".join(axes), *cells[: None if singly else -1]
             )
     heading = Text(f"{found.model}: gain of waves along each axis", style="italic")
     notes = [Text(f"left out: {n} ({why})") for n, why in found.left_out]
     if not found.rows:
         notes.append(Text("no layer with weights that slides"))
     return Group(heading, table, *notes)
+
+
+def _cells(axis: AxisSpectrum) -> tuple[str, ...]:
+    return (
+        str(axis.taps),
+        str(axis.dilation),
+        str(axis.images),
+        "" if axis.rate is None else str(as_number(axis.rate)),
+        axis.kind,
+        "" if axis.cutoff is None else f"{axis.cutoff / pi:.3g} pi",
+        _bands(axis.bands),
+        f"{axis.dc:.3g}",
+        f"{axis.nyquist:.3g}",
+        sparkline(list(axis.curve(_CELLS))),
+        ", ".join(f"{count} {kind}" for kind, count in axis.filters.items()),
+    )
 
 
 def folding_table(found: Folding) -> RenderableType:
