@@ -234,17 +234,18 @@ def test_chain_is_the_transform_of_the_impulse_response() -> None:
 
 
 def test_upsampling_in_a_chain_tells_the_image_at_the_wave_itself() -> None:
-    net = nn.ConvTranspose1d(1, 1, 4, stride=2, padding=1, bias=False).double()
-    net.weight.data = torch.tensor([[[0.5, 1.0, 1.0, 0.5]]], dtype=torch.double)
+    net = nn.Sequential(
+        nn.ConvTranspose1d(1, 2, 4, stride=2, padding=1, bias=False),
+        nn.Conv1d(2, 1, 3, padding=1, bias=False),
+    ).double()
     n, k = 32, 3
     # A whole number of turns: the output's DFT holds the wave at k and its image at k + n.
     x = torch.exp(2j * pi * k * torch.arange(3 * n, dtype=torch.double) / n)
     with torch.no_grad():
         y = torch.complex(*(net(part[None, None])[0, 0] for part in (x.real, x.imag)))
     middle = y[2 * n : 4 * n]
-    found = atrous.chain_response(
-        net, (1, 1, 3 * n), torch.tensor([2 * pi * k / n], dtype=torch.double)
-    )
+    at = torch.tensor([2 * pi * k / n], dtype=torch.double)
+    found = atrous.chain_response(net, torch.zeros(1, 1, 3 * n, dtype=torch.double), at)
     torch.testing.assert_close(found.flatten()[0], torch.fft.fft(middle)[k] / (2 * n))
 
 
@@ -396,6 +397,16 @@ def test_aliasing_of_a_model_measured_given_and_through_a_maximum() -> None:
     pink = atrous.aliasing(net, x, spectrum=2.0).rows
     assert all(row.energy is not None and row.energy.fraction < 0.01 for row in pink)
     assert "behind 0" in str(white)
+    # Behind a stride of 2 lags 0 and 2 are left, 4 and 2: 2 + 2 * 2 / pi of 4 lie up to pi/2.
+    strided = nn.Sequential(nn.AvgPool1d(4, 2), nn.MaxPool1d(2))
+    for spectrum in ("white", 0.001):
+        energy = atrous.aliasing(strided, (1, 2, 4001), spectrum=spectrum).rows[1].energy
+        assert energy is not None
+        assert energy.fraction == pytest.approx(1 - (2 + 4 / pi) / 4, abs=1e-3)
+    # A maximum alone takes every third position of white noise.
+    energy = atrous.aliasing(nn.MaxPool1d(3), (1, 1, 30)).rows[0].energy
+    assert energy is not None
+    assert energy.fraction == pytest.approx(2 / 3)
 
 
 def test_measured_aliasing_tells_what_really_reaches_a_layer() -> None:
