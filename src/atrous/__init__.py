@@ -6,6 +6,11 @@ inspect(model, x)           every node: a report that prints as a table, .to_jso
 coverage(model, x, at=None) path counts on the input for one output: holes, density, evenness
 hidden_perturbation(model, x)  a change of the input that an output cannot see, with the proof
 matrix(model, x)            a linear model, or a linear part of one, as a sparse matrix
+spectrum(model, x)          every layer's frequency response: passbands, images, gains
+aliasing(model, x)          how much of each strided layer's output its stride folds
+chain_response(model, x, f) layers in a row as one filter
+limiting_branch(model, x)   which of the branches that meet passes the highest frequencies
+frequency_response(w, f), alias_energy(w, stride=), safe_stride(w_c, d)   for single weights
 rule("namespace.name")      teach how an operator reads its inputs
 geometry                    the index mathematics by itself: relations, index maps, sizes
 nn                          modules: the stationary wavelet transform
@@ -27,6 +32,13 @@ from atrous.api.fields import branches as branches
 from atrous.api.fields import receptive_field as receptive_field
 from atrous.api.inspect import inspect as inspect
 from atrous.api.matrix import matrix as matrix
+from atrous.api.spectrum import alias_energy as alias_energy
+from atrous.api.spectrum import aliasing as aliasing
+from atrous.api.spectrum import chain_response as chain_response
+from atrous.api.spectrum import frequency_response as frequency_response
+from atrous.api.spectrum import limiting_branch as limiting_branch
+from atrous.api.spectrum import safe_stride as safe_stride
+from atrous.api.spectrum import spectrum as spectrum
 from atrous.graph.rule import rule as rule
 from atrous.graph.shell import CaptureError as CaptureError
 from atrous.report.report import Report as Report

@@ -68,6 +68,9 @@ def inspect(
     branches: Annotated[
         bool, typer.Option("--branches", help="Fields of the branches that meet last.")
     ] = False,
+    spectrum: Annotated[
+        bool, typer.Option("--spectrum", help="What every layer passes, from its real weights.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     json_file: Annotated[Path | None, typer.Option(help="Write JSON to this file.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page to this file.")] = None,
@@ -97,10 +100,19 @@ def inspect(
         raise ValueError(
             "--channels must be given without --branches, --html, --json-file and --depth."
         )
+    if spectrum and (output or branches or axes or html or json_file or depth or channels):
+        raise ValueError("--spectrum must be given with no other choice than --node, --of, --json.")
     picked = _channels(channels)
     x = _inputs(found, model, shapes or [], batch, dtype)
     chosen = _axes(axes)
     with working(f"inspecting {model}"):
+        if spectrum:
+            passed = atrous.spectrum(found.model, x, node=node, input=of_input)
+            if as_json:
+                print_json(passed.to_dict())
+            else:
+                console.print(passed)
+            return
         if branches:
             fields = atrous.branches(
                 found.model, x, node=node, input=of_input, output=output, axes=chosen

@@ -17,6 +17,7 @@ from atrous.geometry.lineage import Status
 from atrous.geometry.primitives import Window, strided
 from atrous.geometry.relation import Flags, Relation
 from atrous.graph.factors import Factors, joined
+from atrous.graph.kernel import Kernel
 from atrous.graph.region import Box, Region
 
 Arguments = Mapping[str, Any]
@@ -210,10 +211,12 @@ class Local(Description):
     Attributes:
         border: what a tap outside the input counts as.
         windows: per output axis, the sliding window if it is one.
+        kernel: the weights, if it is linear with the same constant weights everywhere.
     """
 
     border: Border = "none"
     windows: Mapping[int, Window] = field(default_factory=dict)
+    kernel: Kernel | None = None
 
     def dilated(self, axis: int, factor: int, stride: int = 1) -> Window:
         """The window that computes the same values on an input `factor` times denser.

@@ -12,6 +12,7 @@ from atrous.geometry.primitives import Window, block
 from atrous.geometry.relation import Relation
 from atrous.geometry.sizes import same_padding
 from atrous.graph.example import Draw, Example
+from atrous.graph.kernel import Kernel
 from atrous.graph.region import Box, Region
 from atrous.graph.rule import (
     Arguments,
@@ -19,6 +20,7 @@ from atrous.graph.rule import (
     Description,
     Link,
     Local,
+    Operand,
     Read,
     identity_links,
     rule,
@@ -98,7 +100,24 @@ def convolution(call: Call) -> Description:
         prod(call.shape) * prod(weight.shape[1:]),
         border=0.0,
         windows=dict(enumerate(windows, start=first)),
+        kernel=Kernel(
+            weight.known,
+            groups,
+            first,
+            stride=tuple(w.stride for w in windows),
+            dilation=dilation,
+            left=left,
+            upsampling=(1,) * axes,
+        )
+        if is_fixed(call, weight)
+        else None,
     )
+
+
+def is_fixed(call: Call, weight: Operand) -> bool:
+    """Whether the weights are real constants and nothing but the input depends on data."""
+    constants = all(operand.is_constant for operand in call.operands[1:])
+    return constants and weight.dtype.is_floating_point
 
 
 @dataclass(frozen=True)

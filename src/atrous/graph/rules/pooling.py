@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from atrous.geometry.primitives import Window, adaptive
 from atrous.graph.example import Draw, Example
+from atrous.graph.kernel import Kernel
 from atrous.graph.region import Box, Region
 from atrous.graph.rule import (
     Arguments,
@@ -157,6 +159,25 @@ def avg_pool(call: Call) -> Description:
         run,
         border=0.0,
         windows=dict(enumerate(windows, start=first)),
+        kernel=_mean(call, windows, override),
+    )
+
+
+def _mean(call: Call, windows: tuple[Window, ...], override: int | None) -> Kernel | None:
+    """The same weight for every tap, channel by channel; none without channels."""
+    sizes = tuple(w.kernel_size for w in windows)
+    first = len(call.shape) - len(windows)
+    if first < 1 or not call.dtype.is_floating_point:
+        return None
+    channels, weight = call.shape[first - 1], 1.0 / (override or prod(sizes))
+    return Kernel(
+        lambda: torch.full((channels, 1, *sizes), weight, dtype=torch.float64),
+        channels,
+        first,
+        stride=tuple(w.stride for w in windows),
+        dilation=(1,) * len(windows),
+        left=tuple(w.left for w in windows),
+        upsampling=(1,) * len(windows),
     )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from atrous.geometry.primitives import transposed
 from atrous.graph.example import Draw, Example
+from atrous.graph.kernel import Kernel, turned
 from atrous.graph.region import Box, Region, box_shape
 from atrous.graph.rule import Arguments, Call, Description, Local, rule
 from atrous.graph.rules.convolution import (
@@ -16,6 +17,7 @@ from atrous.graph.rules.convolution import (
     convolution,
     convolution_example,
     convolution_reads,
+    is_fixed,
 )
 
 _TRANSPOSED = {1: torch.conv_transpose1d, 2: torch.conv_transpose2d, 3: torch.conv_transpose3d}
@@ -107,6 +109,19 @@ def transposed_convolution(call: Call) -> Description:
         run,
         prod(x.shape) * prod(weight.shape[1:]),
         border=0.0,
+        kernel=Kernel(
+            lambda: turned(weight.known(), groups),
+            groups,
+            first,
+            stride=(1,) * axes,
+            dilation=dilation,
+            left=tuple(
+                (k - 1) * d - p for k, d, p in zip(weight.shape[2:], dilation, padding, strict=True)
+            ),
+            upsampling=stride,
+        )
+        if is_fixed(call, weight)
+        else None,
     )
 
 
