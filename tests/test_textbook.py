@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
-from math import gcd
+from math import gcd, pi
 
 import numpy as np
 import pytest
@@ -238,3 +238,63 @@ def test_counts_of_three_perfect_layers_are_even() -> None:
     five = chain(1, 5, 25, kernel_size=5)
     assert set(atrous.coverage(five, (1, 1, 257)).counts.tolist()) == {1}
     assert np.all(atrous.coverage(chain(2, 2), (1, 1, 33)).counts[1::2] == 0)
+
+
+def low_pass(dilation: int, stride: int = 1) -> nn.Module:
+    """41 taps that pass up to a quarter of the sampling rate."""
+    at = torch.arange(-20, 21) / 2.0
+    taps = torch.sinc(at) * torch.hamming_window(41, periodic=False)
+    conv = nn.Conv1d(1, 1, 41, dilation=dilation, stride=stride, bias=False)
+    conv.weight.data = (taps / taps.sum())[None, None]
+    return conv
+
+
+def test_a_stack_of_one_rate_repeats_its_gain_without_any_zero() -> None:
+    d = 4
+    net = chain(d, d, d)
+    with torch.no_grad():
+        for layer in net:
+            # A peak at the centre: its response is positive at every frequency.
+            layer.weight.copy_(torch.tensor([[[0.2, 1.0, 0.2]]]))
+    at = torch.linspace(0, 2 * pi / d, 33, dtype=torch.float64)
+    gains = atrous.chain_response(net, (1, 1, 64), at).abs().flatten()
+    later = atrous.chain_response(net, (1, 1, 64), at + 2 * pi / d).abs().flatten()
+    assert torch.allclose(gains, later)
+    assert gains.min() > 0.2
+    # And it is gridding all the same: three of four positions are never read.
+    assert atrous.coverage(net, (1, 1, 64)).factor == (4,)
+
+
+@pytest.mark.parametrize(("dilation", "share"), [(2, 0.50), (4, 0.75)])
+def test_dilation_makes_a_comb_and_not_a_lower_cutoff(dilation: int, share: float) -> None:
+    cutoff = pi / 2
+    at = torch.arange(1, dilation, dtype=torch.float64) * 2 * pi / dilation
+    images = atrous.frequency_response(low_pass(dilation).weight, at, dilation=dilation).abs()
+    assert torch.allclose(images, torch.ones_like(images), atol=1e-3)
+    # The rule of thumb: the cut-off is at w_c / d, so a stride of pi d / w_c folds nothing.
+    stride = atrous.safe_stride(cutoff, dilation).stride
+    assert stride == 2 * dilation
+    white = atrous.aliasing(low_pass(dilation, stride), (1, 1, 2000)).rows[0]
+    assert white.energy is not None
+    assert white.energy.fraction == pytest.approx(share, abs=0.01)
+    # True if the input ends below (2 pi - w_c) / d.
+    below = (2 * pi - cutoff) / dilation
+    assert atrous.safe_stride(cutoff, dilation, band=0.99 * below).safe == stride
+    assert atrous.safe_stride(cutoff, dilation, band=min(1.01 * below, pi)).safe < stride
+
+
+def test_the_branch_of_one_tap_limits_and_so_the_input_does() -> None:
+    from atrous.models import create
+
+    found = atrous.limiting_branch(create("segmenter"), (1, 3, 257, 257), node="head.project")
+    assert found.by_input
+    assert found.limiting == "head.branches.0.1"
+
+
+def test_inserted_zeros_are_not_a_resampled_wavelet() -> None:
+    pytest.importorskip("pywt")
+    from atrous.nn import compare_continuous
+
+    last = compare_continuous("db2", levels=5)[-1]
+    # The stack with its smoothing comes near the continuous transform; the zeros alone do not.
+    assert last.stack_correlation > 0.99 > 0.5 > last.zeros_correlation
