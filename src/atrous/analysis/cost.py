@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import nn
 from torch.export import ExportedProgram
@@ -98,7 +98,8 @@ class Costs:
             its last reader (see `atrous.analysis.memory.liveness`).
         widest: label of the node at which they are needed.
         eager: the most bytes that an eager call in inference mode holds, where values live as long
-            as Python names them; None for exported programs.
+            as Python names them; None for exported programs, and for models that do not run on
+            tensors without data.
         training: the memory of a step of training; None if it is not known.
         untrainable: why `training` is not known; "" if it is.
         nodes: every node that depends on an input, in order of computation.
@@ -117,7 +118,7 @@ class Costs:
     eager: int | None
     training: TrainingMemory | None
     untrainable: str
-    nodes: tuple[NodeCost, ...]
+    nodes: tuple[NodeCost, ...] = field(repr=False)
     unknown: tuple[str, ...]
 
     @property

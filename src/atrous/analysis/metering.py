@@ -89,17 +89,21 @@ def training_memory(model: nn.Module, x: Inputs) -> TrainingMemory:
     return meter.summary(saved, {meter.serial(gradient) for gradient in gradients})
 
 
-def inference_memory(model: nn.Module, x: Inputs) -> int:
+def inference_memory(model: nn.Module, x: Inputs) -> int | None:
     """The most bytes of activations that PyTorch holds in an eager call in inference mode.
 
     Values live as long as Python names them, which may be longer than they are needed: compare
-    `atrous.analysis.memory.liveness`.
+    `atrous.analysis.memory.liveness`. None if it does not run on tensors without data.
     """
     mode, shell, meter, (args, kwargs) = _rehearsal(model, x)
     with quiet(), same_random_state(), mode, meter, torch.no_grad():
         for value in pytree.tree_leaves((args, kwargs)):
             meter.see(value)
-        _result = shell(*args, **kwargs)
+        try:
+            _result = shell(*args, **kwargs)
+        except Exception:
+            # What the tracer can follow may still need data here, as a cache filled in a call.
+            return None
     return meter.summary(set(), set()).peak
 
 

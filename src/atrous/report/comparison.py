@@ -81,7 +81,8 @@ class Comparison:
                 break
             yield Text("")
         yield Text("")
-        yield from self._bars()
+        bars = list(self._bars())
+        yield from (*bars, Text("")) if bars else ()
         yield from (Text(line, style="dim") for line in self._notes())
 
     def _rows(self, designs: Sequence[Design]) -> Iterator[tuple[str, Cells]]:
@@ -150,7 +151,6 @@ class Comparison:
             for k, (name, v) in enumerate(zip(names, values, strict=True)):
                 head = f"{title if k == 0 else '':8s}{name:>{widest}} "
                 yield Text.assemble(head, (q.bar(v, max(values), _BAR_WIDTH), "cyan"))
-        yield Text("")
 
     def _notes(self) -> Iterator[str]:
         yield (
@@ -164,11 +164,13 @@ class Comparison:
             yield "* the shift falls between outputs; the neighbour that fits best is taken"
         if any(error.whole for error in errors):
             yield "+ the output reads an axis whole; borders and what wraps around take part"
+        if any(error is None for d in self.designs for error in d.shifts):
+            yield "? no output is clear of the border, or the model has several inputs or rates"
         if self.device:
             yield f"time: median of samples taken in turns, {self.device}"
         for design in self.designs:
             if design.cost.untrainable:
-                yield f"{design.name}: {design.cost.untrainable}"
+                yield f"{design.name}: training not known, {design.cost.untrainable}"
             if design.cost.unknown:
                 yield f"{design.name}: MACs without {', '.join(design.cost.unknown)} (no rule)"
 
