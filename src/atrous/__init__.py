@@ -11,6 +11,8 @@ aliasing(model, x)          how much of each strided layer's output its stride f
 chain_response(model, x, f) layers in a row as one filter
 limiting_branch(model, x)   which of the branches that meet passes the highest frequencies
 frequency_response(w, f), alias_energy(w, stride=), safe_stride(w_c, d)   for single weights
+cost(model, x)              parameters, MACs and activation memory, by node and by module
+compare(designs, x)         designs side by side: field, cost, time, what shifts do
 rule("namespace.name")      teach how an operator reads its inputs
 geometry                    the index mathematics by itself: relations, index maps, sizes
 nn                          modules: the stationary wavelet transform
@@ -27,6 +29,8 @@ from atrous.analysis.field import Field as Field
 from atrous.analysis.matrix import LinearMap as LinearMap
 from atrous.analysis.matrix import NonlinearError as NonlinearError
 from atrous.api.blind import hidden_perturbation as hidden_perturbation
+from atrous.api.cost import compare as compare
+from atrous.api.cost import cost as cost
 from atrous.api.coverage import coverage as coverage
 from atrous.api.fields import branches as branches
 from atrous.api.fields import receptive_field as receptive_field
@@ -41,6 +45,8 @@ from atrous.api.spectrum import safe_stride as safe_stride
 from atrous.api.spectrum import spectrum as spectrum
 from atrous.graph.rule import rule as rule
 from atrous.graph.shell import CaptureError as CaptureError
+from atrous.report.comparison import Comparison as Comparison
+from atrous.report.cost import Cost as Cost
 from atrous.report.report import Report as Report
 
 __version__ = _version("atrous")

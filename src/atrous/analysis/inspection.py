@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from atrous.analysis.alignment import Misalignment, misalignments
 from atrous.analysis.field import AxisField, Field, fields, traced
+from atrous.analysis.memory import liveness
 from atrous.graph.program import Node, Program
 
 
@@ -30,6 +31,8 @@ class NodeRow:
             the ways on which all is read, and 0 where there are no others.
         parameters: elements of the parameters it is the first to read.
         macs: multiply-accumulate operations of convolutions and matrix products.
+        allocated: bytes of memory that come into being with it; 0 for views and values that
+            overwrite others in the model.
     """
 
     name: str
@@ -45,6 +48,7 @@ class NodeRow:
     growth: tuple[int, ...]
     parameters: int
     macs: int
+    allocated: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ class Inspection:
         output_fields: for every output and every input it depends on, the label and the field.
         parameters: elements of the model's parameters, each counted once.
         macs: multiply-accumulate operations in all.
+        activations: the most bytes of activations needed at one time in inference (see
+            `atrous.analysis.memory.liveness`).
         misalignments: branches that meet out of step.
         unknown: nodes whose operator has no rule, and the reason.
     """
@@ -76,6 +82,7 @@ class Inspection:
     output_fields: tuple[tuple[str, Field], ...]
     parameters: int
     macs: int
+    activations: int
     misalignments: tuple[Misalignment, ...]
     unknown: tuple[tuple[str, str], ...]
 
@@ -111,6 +118,7 @@ def inspection(
         ),
         parameters=sum(program.parameters.values()),
         macs=sum(row.macs for row in rows),
+        activations=liveness(program).peak,
         misalignments=tuple(misalignments(program, found)),
         unknown=tuple(
             (node.label, getattr(node.description, "reason", "")) for node in program.unknown
@@ -136,6 +144,7 @@ def _row(program: Program, node: Node, found: Mapping[str, Field], counted: set[
         growth=_growth(node, field, found),
         parameters=sum(program.parameters[name] for name in own),
         macs=node.description.macs if node.description else 0,
+        allocated=node.allocated,
     )
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from torch import nn
 
 import atrous
+from atrous.cli.against import compared, resolve_all, shift_list
 from atrous.cli.progress import working
 from atrous.cli.resolve import Resolved, resolve
 from atrous.report import plain, text
@@ -71,15 +72,38 @@ def inspect(
     spectrum: Annotated[
         bool, typer.Option("--spectrum", help="What every layer passes, from its real weights.")
     ] = False,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(help="Another design to set beside MODEL; again for more."),
+    ] = None,
+    repeats: Annotated[
+        int, typer.Option(help="With --against: rounds in which time is measured.")
+    ] = 0,
+    shifts: Annotated[
+        str, typer.Option(help="With --against: shifts of the input whose error is told.")
+    ] = "1,2",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     json_file: Annotated[Path | None, typer.Option(help="Write JSON to this file.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page to this file.")] = None,
 ) -> None:
     """Show what every node of MODEL sees: field, stride, start, reach, status, growth, cost.
 
+    With --against, designs side by side instead: field, resolution, cost, error under shifts.
     Without MODEL, the bundled network. `--debug` shows tracebacks.
     """
     console = output_console()
+    if against:
+        others = node, output, channels, of_input, axes, depth, branches, spectrum, html
+        if any(others):
+            raise ValueError(
+                "--against must be given with no other options than --input, --batch, --dtype, "
+                "--repeats, --shifts, --json and --json-file."
+            )
+        _set_beside([model, *against], shapes or [], batch, dtype, repeats, shifts, as_json,
+                    json_file, console)  # fmt: skip
+        return
+    if repeats or shifts != "1,2":
+        raise ValueError("--repeats and --shifts must be given with --against.")
     with working(f"loading {model}"):
         found = resolve(model)
     for option, value in (("--batch", batch), ("--depth", depth)):
@@ -145,6 +169,38 @@ def inspect(
             write(path)
             if not as_json:
                 console.print(f"written to {path}")
+
+
+def _set_beside(
+    names: list[str],
+    shapes: list[str],
+    batch: int,
+    dtype: str,
+    repeats: int,
+    shifts: str,
+    as_json: bool,
+    json_file: Path | None,
+    console: Console,
+) -> None:
+    """Show several models side by side."""
+    if batch < 1 or repeats < 0:
+        option, least, value = ("--batch", 1, batch) if batch < 1 else ("--repeats", 0, repeats)
+        raise ValueError(f"{option} must be at least {least}, got {value}.")
+    shift_list(shifts)
+    if json_file is not None:
+        _check_writable(json_file)
+    models = resolve_all(names)
+    usual = next((k for k, found in enumerate(models.values()) if found.input_shape), 0)
+    x = _inputs(list(models.values())[usual], names[usual], shapes, batch, dtype)
+    found = compared(models, x, repeats=repeats, shifts=shifts)
+    if as_json:
+        typer.echo(found.to_json())
+    else:
+        console.print(found)
+    if json_file is not None:
+        found.to_json(json_file)
+        if not as_json:
+            console.print(f"written to {json_file}")
 
 
 def _check_writable(path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 import atrous.graph.rules  # noqa: F401 - importing registers the rules
+from atrous.graph.memory import Memory, returns_its_input, shared_sources, shares_storage
 from atrous.graph.program import Node, Place, Program, constant_value
 from atrous.graph.rule import Call, Operand, describe, rules
 from atrous.graph.shell import CaptureError
@@ -75,14 +76,8 @@ def _drop_copies_that_are_none(module: fx.GraphModule) -> None:
             name = getattr(getattr(node.target, "_schema", None), "name", "").replace("::", ".")
             if name not in _RETURNS_ITS_INPUT:
                 continue
-            source = node.args[0]
-            before, after = (n.meta.get("val") for n in (source, node))
-            same = isinstance(after, Tensor) and (before.shape, before.dtype) == (
-                after.shape,
-                after.dtype,
-            )
-            if same and (name == "aten.type_as" or node.args[2:3] == (False,)):
-                node.replace_all_uses_with(source)
+            if returns_its_input(node, name):
+                node.replace_all_uses_with(node.args[0])
 
 
 def _living(nodes: Mapping[str, Node], wanted: list[str]) -> dict[str, Node]:
@@ -104,6 +99,13 @@ class _Builder:
     reads: dict[str, tuple[str, ...]] = field(default_factory=dict)
     paths: dict[int, str] = field(default_factory=dict)
     parameters: dict[str, int] = field(default_factory=dict)
+    parameter_bytes: dict[str, int] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Memory)
+
+    @cached_property
+    def shares_storage(self) -> bool:
+        """Whether the graph's tensors share storage as the real ones do."""
+        return shares_storage(self.exported.graph)
 
     def build(self) -> Program:
         signature = self.exported.graph_signature
@@ -125,7 +127,14 @@ class _Builder:
             if isinstance(value, Operand) and not value.is_constant
         }
         nodes = _living(self.nodes, [*self.inputs, *outputs.values()])
-        return Program(nodes, tuple(self.inputs), outputs, self.constants, self.parameters)
+        return Program(
+            nodes,
+            tuple(self.inputs),
+            outputs,
+            self.constants,
+            self.parameters,
+            self.parameter_bytes,
+        )
 
     def _placeholder(self, node: fx.Node, spec: Any) -> Any:
         value = node.meta.get("val")
@@ -137,10 +146,14 @@ class _Builder:
         else:
             operand = self._constant_operand(node.name, shape, value.dtype)
         self.operands[node.name] = operand
+        self.memory.place(node.name, value)
         if spec.kind == InputKind.USER_INPUT:
             self.inputs.append(node.name)
             place = Place("", "", "")
-            self.nodes[node.name] = Node(node.name, None, None, operand.shape, operand.dtype, place)
+            size = value.numel() * value.element_size()
+            self.nodes[node.name] = Node(
+                node.name, None, None, shape, value.dtype, place, (), node.name, size
+            )
         else:
             table = (
                 self.exported.constants
@@ -154,6 +167,7 @@ class _Builder:
                 path = self.paths.setdefault(id(tensor), spec.target)
                 self.reads[node.name] = (path,)
                 self.parameters[path] = tensor.numel()
+                self.parameter_bytes[path] = tensor.numel() * tensor.element_size()
         return operand
 
     def _walk(self, module: Any, environment: dict[fx.Node, Any], prefix: str) -> tuple[Any, ...]:
@@ -298,10 +312,27 @@ class _Builder:
             return self._constant_operand(name, shape, value.dtype)
         if free:
             description = replace(description, macs=0)
+        owner, size = self.memory.place(name, value, self._shared(node, op))
         self.nodes[name] = Node(
-            name, call, description, shape, value.dtype, _place(node), tuple(parameters)
+            name,
+            call,
+            description,
+            shape,
+            value.dtype,
+            _place(node),
+            tuple(parameters),
+            owner,
+            size,
         )
         return Operand(name, shape, value.dtype, False)
+
+    def _shared(self, node: fx.Node, op: str) -> list[Tensor]:
+        """Tensors in whose memory a result lies although their storages are not one."""
+        if op in _RETURNS_ITS_INPUT:
+            aliased = node.all_input_nodes[:1] if returns_its_input(node, op) else []
+        else:
+            aliased = [] if self.shares_storage else _aliased_arguments(node)
+        return shared_sources(node, aliased)
 
 
 def _at(node: fx.Node) -> str:
@@ -433,11 +464,15 @@ def _output_labels(exported: ExportedProgram, count: int) -> list[str]:
     spec = exported.call_spec.out_spec
     if spec is None or spec.num_leaves != count:
         return [str(k) for k in range(count)]
-    tree = pytree.tree_unflatten(list(range(count)), spec)
-    labels = [""] * count
-    for path, leaf in pytree.tree_flatten_with_path(tree)[0]:
-        labels[leaf] = ".".join(_key(entry) for entry in path) or "output"
-    return labels
+    return [label for label, _ in labelled_leaves(pytree.tree_unflatten(range(count), spec))]
+
+
+def labelled_leaves(tree: Any) -> list[tuple[str, Any]]:
+    """The leaves of what a model gives, each with where it lies: "out", "0", "features.2"."""
+    return [
+        (".".join(_key(entry) for entry in path) or "output", leaf)
+        for path, leaf in pytree.tree_flatten_with_path(tree)[0]
+    ]
 
 
 def _key(entry: Any) -> str:

@@ -73,6 +73,9 @@ class Node:
         dtype: type of the value.
         place: where it came from.
         parameters: the model's parameters it reads, directly or through constants.
+        memory: the value in whose memory it lies: itself, or what it is a view of or overwrites in
+            the model; the name of a constant where it writes into one.
+        allocated: bytes of memory that come into being with it, 0 where it lies in another's.
     """
 
     name: str
@@ -82,6 +85,8 @@ class Node:
     dtype: torch.dtype
     place: Place
     parameters: tuple[str, ...] = ()
+    memory: str = ""
+    allocated: int = 0
 
     @property
     def kind(self) -> str:
@@ -113,6 +118,7 @@ class Program:
         outputs: the model's outputs: label (its place in the output structure) -> node.
         constants: values that depend on no input: tensors, or calls yet to be made.
         parameters: numbers of elements of the model's parameters, each counted once.
+        parameter_bytes: bytes of these.
     """
 
     nodes: Mapping[str, Node]
@@ -120,6 +126,7 @@ class Program:
     outputs: Mapping[str, str]
     constants: Mapping[str, Tensor | Call]
     parameters: Mapping[str, int]
+    parameter_bytes: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def unknown(self) -> tuple[Node, ...]:

@@ -22,6 +22,7 @@ def to_dict(found: Inspection) -> dict[str, Any]:
         ],
         "parameters": found.parameters,
         "macs": found.macs,
+        "activation_bytes": found.activations,
         "nodes": [row_to_dict(row) for row in found.rows],
         "misalignments": [
             {
@@ -52,6 +53,7 @@ def row_to_dict(row: NodeRow) -> dict[str, Any]:
         "shape": list(row.shape),
         "parameters": row.parameters,
         "macs": row.macs,
+        "allocated_bytes": row.allocated,
         "field": None if row.field is None else field_to_dict(row.field, row.growth),
     }
 

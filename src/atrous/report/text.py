@@ -11,6 +11,7 @@ from rich.text import Text
 
 from atrous.analysis.field import AxisField, Field
 from atrous.analysis.inspection import Inspection, NodeRow
+from atrous.report.quantities import count, size
 
 _COLOURS = {"exact": "green", "bound": "yellow", "global": "cyan", "unknown": "red"}
 
@@ -102,6 +103,7 @@ def modules(found: Inspection, depth: int) -> list[NodeRow]:
                 growth=_grown(first, last),
                 parameters=sum(r.parameters for r in rows),
                 macs=sum(r.macs for r in rows),
+                allocated=sum(r.allocated for r in rows),
             )
         )
     return merged
@@ -136,7 +138,7 @@ def _cells(row: NodeRow) -> list[RenderableType]:
             _joined(f"{g:+d}" if g else "+0" for g in row.growth) if any(row.growth) else "",
             Text(row.field.status, style=_COLOURS[row.field.status]),
         ]
-    return [*cells, _count(row.parameters), _count(row.macs)]
+    return [*cells, count(row.parameters), count(row.macs)]
 
 
 def _per_axis(axes: Sequence[AxisField], show: object) -> str:
@@ -186,15 +188,6 @@ def _fraction(value: Fraction) -> str:
     return str(value) if value.denominator < 100 else f"{float(value):.4g}"
 
 
-def _count(value: int) -> str:
-    if value == 0:
-        return ""
-    for limit, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if value >= limit:
-            return f"{value / limit:.3g}{unit}"
-    return str(value)
-
-
 def _summary(found: Inspection) -> list[RenderableType]:
     lines: list[RenderableType] = [Text("")]
     if not any(found.row(name).field for name in found.outputs.values()):
@@ -202,7 +195,8 @@ def _summary(found: Inspection) -> list[RenderableType]:
     lines += [describe_field(field, title) for title, field in titled_fields(found)]
     lines.append(
         Text(f"{found.parameters:,} parameters, {'at least ' if found.unknown else ''}"
-             f"{_count(found.macs) or '0'} MACs, {len(found.rows)} nodes")
+             f"{count(found.macs) or '0'} MACs, "
+             f"{size(found.activations)} of activations at a time, {len(found.rows)} nodes")
     )  # fmt: skip
     others = [repr(name) for name in found.inputs if name != found.input]
     if others:
@@ -272,6 +266,16 @@ def _sentence(axis: AxisField) -> str:
         f"field {_size(axis)}{share}{note}, stride {_stride(axis)}, start {axis.start}, "
         f"{axis.reach[0]} before and {axis.reach[1]} after; {inside} clear of the border"
     )
+
+
+def size_text(field: Field) -> str:
+    """The field's size along each axis: "31 x 31"."""
+    return " x ".join(_size(axis) for axis in field.axes)
+
+
+def stride_text(field: Field) -> str:
+    """The field's stride, once where all axes agree."""
+    return _per_axis(field.axes, _stride)
 
 
 def branch_table(branches: Sequence[Field]) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from string import ascii_lowercase
 from typing import Any
@@ -153,7 +154,26 @@ def einsum(call: Call) -> Description:
         letters = [c for c in left if c in ascii_lowercase or c.isupper()]
         once = sorted(c for c in set(letters) if letters.count(c) == 1)
         out = [*(dots if "..." in left else []), *once]
-    return contraction(call, {"tensors": named}, out)
+    found = contraction(call, {"tensors": named}, out)
+    lengths = [dict(zip(own, o.shape, strict=True)) for own, o in zip(named, operands, strict=True)]
+    return replace(found, macs=_pairwise_macs(lengths, set(out)))
+
+
+def _pairwise_macs(terms: Sequence[Mapping[str, int]], result: set[str]) -> int:
+    """Multiply-accumulates from left to right, two terms at a time.
+
+    Axes that no other term and not the result has are summed before they are multiplied; a single
+    term is not multiplied at all.
+    """
+    total, left = 0, dict(terms[0])
+    for k, right in enumerate(terms[1:], start=1):
+        later = result.union(*terms[k + 1 :])
+        names = {
+            name for name in {*left, *right} if name in later or (name in left and name in right)
+        }
+        total += prod(max(left.get(name, 1), right.get(name, 1)) for name in names)
+        left = {name: max(left.get(name, 1), right.get(name, 1)) for name in names & later}
+    return total
 
 
 def contraction(
@@ -185,7 +205,9 @@ def contraction(
                 raise NotImplementedError("the diagonal of an operand")
             named.append(own)
             for label, length in zip(own, operand.shape, strict=True):
-                lengths[label] = max(length, lengths.get(label, 1))
+                # What is broadcast has length 1; an axis of length 0 stays empty.
+                if lengths.get(label, 1) == 1:
+                    lengths[label] = length
             reads.append(_named_read(call, operand, own, result))
     whole = replay(call)
 
