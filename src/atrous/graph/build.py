@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -436,8 +436,13 @@ def _output_labels(exported: ExportedProgram, count: int) -> list[str]:
     tree = pytree.tree_unflatten(list(range(count)), spec)
     labels = [""] * count
     for path, leaf in pytree.tree_flatten_with_path(tree)[0]:
-        labels[leaf] = ".".join(_key(entry) for entry in path) or "output"
+        labels[leaf] = place_label(path)
     return labels
+
+
+def place_label(path: Iterable[Any]) -> str:
+    """The label of an output by its way into the output structure."""
+    return ".".join(_key(entry) for entry in path) or "output"
 
 
 def _key(entry: Any) -> str:

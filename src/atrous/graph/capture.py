@@ -45,9 +45,9 @@ def capture(model: nn.Module | ExportedProgram, x: Inputs) -> Program:
     if isinstance(model, ExportedProgram):
         return _of_exported(model, x)
     shell = shell_copy(model)
-    args, kwargs = arguments(x, _floating_type(model))
+    args, kwargs = arguments(x, floating_type(model))
     kwargs = _in_order(model, kwargs)
-    with quiet(), _same_random_state():
+    with quiet(), same_random_state():
         try:
             with torch.no_grad():
                 exported = torch.export.export(shell, args, kwargs, strict=False)
@@ -79,8 +79,8 @@ def given_values(
         kwargs = dict(x) if isinstance(model, ExportedProgram) else _in_order(model, x)
     elif isinstance(x, Tensor):
         args = (x,)
-    elif not _is_shape(x):
-        args = tuple(_ONLY_A_SHAPE if _is_shape(item) else item for item in x)
+    elif not is_shape(x):
+        args = tuple(_ONLY_A_SHAPE if is_shape(item) else item for item in x)
     leaves = pytree.tree_leaves((args, kwargs))
     found = [leaf for leaf in leaves if leaf is _ONLY_A_SHAPE or isinstance(leaf, Tensor)]
     pairs = zip(program.inputs, found, strict=True)
@@ -100,7 +100,7 @@ def _of_exported(exported: ExportedProgram, x: Inputs) -> Program:
     given = [v for v in pytree.tree_leaves((args, kwargs)) if isinstance(v, Tensor)]
     free = any(isinstance(n, torch.SymInt) for value in expected for n in value.shape)
     if free:
-        with quiet(), _same_random_state():
+        with quiet(), same_random_state():
             try:
                 module = exported.module()
                 return build_program(torch.export.export(module, args, kwargs, strict=False))
@@ -119,7 +119,7 @@ def _listed(shapes: list[tuple[int, ...]]) -> str:
     return ", ".join(map(str, shapes))
 
 
-def _floating_type(model: nn.Module) -> torch.dtype:
+def floating_type(model: nn.Module) -> torch.dtype:
     """The type a shape stands for: that of the first floating-point parameter."""
     found = (p.dtype for p in model.parameters() if p.is_floating_point())
     return next(found, torch.get_default_dtype())
@@ -142,10 +142,10 @@ def arguments(
         args = (x,)
     elif isinstance(x, Mapping):
         kwargs = dict(x)
-    elif _is_shape(x):
+    elif is_shape(x):
         args = (_of_shape(x, dtype),)
     elif isinstance(x, Sequence) and x and not isinstance(x, str):
-        args = tuple(_of_shape(item, dtype) if _is_shape(item) else item for item in x)
+        args = tuple(_of_shape(item, dtype) if is_shape(item) else item for item in x)
     else:
         raise TypeError(
             "x must be a tensor, a shape, a tuple of arguments or a dict of keyword arguments, "
@@ -166,7 +166,8 @@ def arguments(
     return args, kwargs
 
 
-def _is_shape(value: Any) -> bool:
+def is_shape(value: Any) -> bool:
+    """Whether a value is the shape of a tensor: some whole numbers."""
     return (
         isinstance(value, Sequence)
         and len(value) > 0
@@ -214,7 +215,8 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _same_random_state() -> Iterator[None]:
+def same_random_state() -> Iterator[None]:
+    """Leave every random number generator as it was found."""
     state, numpy_state = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
