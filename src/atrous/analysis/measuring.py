@@ -120,7 +120,6 @@ def _span(field: AxisField | None, where: dict[int, int]) -> Span | None:
 def aim(
     probe: Probe,
     *,
-    input_shape: tuple[int, ...],
     axes: tuple[int, ...] | None,
     channels: tuple[int, Sequence[int]] | None,
     channel_axis: int,
@@ -129,7 +128,6 @@ def aim(
 
     Args:
         probe: the model.
-        input_shape: shape of the input.
         axes: the input axes to tell; by default those of `receptive_field`, or all after the first
             two where the model has no program.
         channels: chosen channels: their axis and their positions on it; None for all.
@@ -147,7 +145,8 @@ def aim(
         if field is None:
             return None
     if axes is None:
-        axes = tuple(range(max(min(2, len(input_shape) - 1), 0), len(input_shape)))
+        length = len(probe.input_shape)
+        axes = tuple(range(max(min(2, length - 1), 0), length))
     count = len(target.shape)
     if field is not None and field.status != "unknown":
         moving = {axis for f in field.axes for axis in f.output_axes}

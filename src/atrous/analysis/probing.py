@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -44,6 +44,8 @@ class Probe:
         node: the module path or node that was asked for; None for an output.
         output: the label of the output that was asked for.
         input: index of the input among all tensors that the model is given.
+        input_name: its name.
+        input_shape: its shape in the first batch.
         target: the value, as in the program, or made up from its shape.
     """
 
@@ -56,6 +58,7 @@ class Probe:
     output: str | None
     input: int
     input_name: str
+    input_shape: tuple[int, ...]
     target: Node
     _programs: dict[tuple[tuple[int, ...], ...], Program] = field(default_factory=dict)
 
@@ -108,15 +111,16 @@ class Probe:
         target = Node("", None, None, (), torch.float32, Place("", "", ""))
         if program is not None:
             target = program.find(node) if node is not None else program.output(output)
+        shape = _shapes(batch)[index]
         probe = cls(
-            runner, source, place, program, reason, node, output, index, name, target
-        )  # fmt: skip
+            runner, source, place, program, reason, node, output, index, name, shape, target
+        )
         if program is None:
             with torch.no_grad():
                 value = probe._run(batch)
             known = node if node is not None else output or "output"
             target = Node(known, None, None, tuple(value.shape), value.dtype, target.place)
-            return cls(runner, source, place, None, reason, node, output, index, name, target)
+            return replace(probe, target=target)
         probe._programs[_shapes(batch)] = program
         return probe
 

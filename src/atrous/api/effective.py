@@ -8,9 +8,8 @@ from itertools import chain
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.export import ExportedProgram
-from torch.utils import _pytree as pytree
 
 from atrous.analysis.batches import Batches, Data
 from atrous.analysis.effective import CONVENTIONS, Convention, EffectiveField
@@ -116,15 +115,12 @@ def effective_field(
         probe = Probe.of(
             model, first, node=node, output=output, input=input, device=device, mode=mode
         )
-        tensors = [leaf for leaf in pytree.tree_leaves(first) if isinstance(leaf, Tensor)]
-        shape = tuple(tensors[probe.input].shape)
         chosen = None
         if channels is not None:
             chosen = checked_channels(channels, channel_axis, probe.target)
         aimed = aim(
             probe,
-            input_shape=shape,
-            axes=checked_axes(axes, len(shape)),
+            axes=checked_axes(axes, len(probe.input_shape)),
             channels=chosen,
             channel_axis=channel_axis,
         )
