@@ -49,6 +49,11 @@ class Curve:
     height: float
     r_squared: float
 
+    @property
+    def std(self) -> float:
+        """Standard deviation of the curve, in positions."""
+        return self.width if self.kind == "gaussian" else ((self.width**2 - 1) / 12) ** 0.5
+
 
 def moments(profile: Profile) -> Moments:
     """Moments of a profile that adds up to 1.
@@ -68,8 +73,8 @@ def moments(profile: Profile) -> Moments:
 def gaussian_fit(profile: Profile) -> Curve:
     """The Gaussian nearest to a profile: height, centre and standard deviation by least squares.
 
-    Levenberg-Marquardt from several widths; the best end point wins. Positions outside count as 0
-    over one more span of the profile on each side.
+    Levenberg-Marquardt from several widths around the mean and around the largest value; the best
+    end point wins. Positions outside count as 0 over one more span of the profile on each side.
 
     >>> x = np.arange(41)
     >>> curve = gaussian_fit(0.1 * np.exp(-0.5 * ((x - 17.3) / 4.5) ** 2))
@@ -85,10 +90,10 @@ def gaussian_fit(profile: Profile) -> Curve:
     y = np.zeros(len(x))
     y[span:-span] = profile[first : last + 1]
     own = moments(y / y.sum())
-    fits = [
-        _descend(x, y, first - span + own.mean, own.std * scale) for scale in (0.3, 0.6, 1.0, 1.5)
-    ]
-    cost, height, centre, width = min(fits)
+    middle, peak = first - span + own.mean, first - span + float(y.argmax())
+    starts = [(middle, own.std * scale) for scale in (0.3, 0.6, 1.0, 1.5)]
+    starts += [(peak, own.std * scale) for scale in (0.0, 0.1, 0.3)]
+    cost, height, centre, width = min(_descend(x, y, *start) for start in starts)
     return Curve("gaussian", centre, width, height, 1.0 - cost / float(y @ y))
 
 

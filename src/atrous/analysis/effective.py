@@ -79,10 +79,18 @@ class AxisSpread:
 
     @property
     def shape(self) -> Literal["gaussian", "box", "neither"]:
-        """Which curve describes the profile: the better of the two, if its R squared is 0.95 or
-        more."""
-        better = max(self.gaussian, self.box, key=lambda curve: curve.r_squared)
-        return better.kind if better.r_squared >= _GOOD_FIT else "neither"
+        """Which curve describes the profile.
+
+        The better of the two whose R squared is 0.95 or more, and whose standard deviation is
+        within a quarter of the profile's: squares see the peak, the second moment the tails. A
+        narrow peak on wide tails is neither.
+        """
+        good = [
+            curve
+            for curve in (self.gaussian, self.box)
+            if curve.r_squared >= _GOOD_FIT and abs(curve.std - self.std) <= self.std / 4
+        ]
+        return max(good, key=lambda curve: curve.r_squared).kind if good else "neither"
 
     def __str__(self) -> str:
         expected = self.span.expected_std if self.span else None
@@ -90,12 +98,17 @@ class AxisSpread:
         text = f"centre {self.centre:.4g}, std {self.std:.4g}{beside}"
         if self.kurtosis is not None:
             text += f", excess kurtosis {self.kurtosis:+.2f}"
-        text += (
-            f"; Gaussian of std {self.gaussian.width:.4g} fits with R2 "
-            f"{self.gaussian.r_squared:.3f}"
-        )
-        if self.shape != "gaussian":
-            text += f", poorly: a box of {self.box.width:g} has {self.box.r_squared:.3f}"
+        bell, box = self.gaussian, self.box
+        own = f"std {bell.width:.4g}, R2 {bell.r_squared:.3f}"
+        match self.shape:
+            case "gaussian":
+                text += f"; a Gaussian fits ({own})"
+            case "box":
+                text += (
+                    f"; a box of {box.width:g} fits (R2 {box.r_squared:.3f}), no Gaussian ({own})"
+                )
+            case "neither":
+                text += f"; no Gaussian fits ({own}) and no box (R2 {box.r_squared:.3f})"
         return text + ("; cut by the border" if self.span and self.span.clipped else "")
 
 
