@@ -203,7 +203,7 @@ def test_no_energy_lies_outside_the_theoretical_field() -> None:
 
 def test_the_model_and_random_numbers_stay_as_they_were() -> None:
     model = random_net().train()
-    model[1].eval()
+    model[2].eval()
     model[0].weight.requires_grad_(False)
     x = torch.randn(4, 3, 32, 32)
     model(x).sum().backward()

@@ -66,6 +66,18 @@ def test_any_node_and_any_output_can_be_asked(name: str, exported: bool) -> None
     assert found.samples == 3
 
 
+def test_a_model_may_write_into_its_input() -> None:
+    class Writing(nn.Module):
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            y.mul_(2)
+            return F.avg_pool1d(x.mul_(y), 3, 1)
+
+    x, y = torch.ones(1, 1, 9), torch.ones(1, 1, 9)
+    found = atrous.effective_field(Writing(), (x, y), batches=1)
+    assert found.total == pytest.approx(2)
+    assert bool((x == 1).all()) and bool((y == 1).all())
+
+
 def test_a_node_without_a_module_is_run_for_batches_of_any_length() -> None:
     torch.manual_seed(0)
     model, x = Branching().double().eval(), torch.randn(5, 2, 40, dtype=torch.float64)

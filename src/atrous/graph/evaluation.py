@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from atrous.graph.program import Node, Program
 from atrous.graph.region import Region
-from atrous.graph.rule import Operand, call_overload
+from atrous.graph.rule import Call, Operand, call_overload
 
 
 def evaluate(program: Program, inputs: Mapping[str, Tensor], name: str) -> Tensor:
@@ -41,19 +42,15 @@ def evaluate(program: Program, inputs: Mapping[str, Tensor], name: str) -> Tenso
     last_use: dict[str, str] = {}
     for node in needed:
         last_use.update((o.name, node.name) for o in _operands(node))
-    values = dict(inputs)
+    values, device = dict(inputs), next(iter(inputs.values())).device
 
     def argument(item: object) -> object:
         if isinstance(item, Operand):
-            if item.name in values:
+            if not item.is_constant:
                 return Region.whole(values[item.name])
-            device = next(iter(inputs.values())).device
-            if item.is_constant:
-                # The numbers a model was built with lie where it does, those it makes may not.
-                constant = program.constant(item.name)
-                return Region.whole(constant.to(device) if constant.dim() else constant)
-            # Data that lends no more than its shape and type.
-            return Region.whole(torch.zeros((), dtype=item.dtype, device=device).expand(item.shape))
+            # An exported program may lie elsewhere than its inputs.
+            constant = program.constant(item.name)
+            return Region.whole(constant.to(device) if constant.dim() else constant)
         if isinstance(item, list | tuple):
             return [argument(value) for value in item]
         return item
@@ -61,18 +58,33 @@ def evaluate(program: Program, inputs: Mapping[str, Tensor], name: str) -> Tenso
     for node in needed:
         if node.call is None:
             continue
-        if not hasattr(node.call.target, "_schema"):
+        if not _can_be_called(node.call):
             raise NotImplementedError(
                 f"every operator before {name!r} must be callable by itself, got {node.call.op} "
                 f"at {node.label!r}."
             )
         arguments: dict[str, Any] = {k: argument(v) for k, v in node.call.args.items()}
-        result = call_overload(node.call.target, arguments)
+        result = _with_derivative(node.call.target)(arguments)
         values[node.name] = result if isinstance(result, Tensor) else result[node.call.output]
         for operand in _operands(node):
             if last_use[operand.name] == node.name:
                 values.pop(operand.name, None)
     return values[name]
+
+
+def _can_be_called(call: Call) -> bool:
+    """Whether a call has all the arguments of its operator by name; one that writes into several
+    of its own has not."""
+    schema = getattr(call.target, "_schema", None)
+    return schema is not None and all(a.name in call.args for a in schema.arguments)
+
+
+def _with_derivative(target: Callable[..., Any]) -> Callable[[dict[str, Any]], Any]:
+    """The operator, or one of equal values that passes gradients back."""
+    if target is torch.ops.aten.copy.default:
+        # The functional twin of `copy_` is the one that PyTorch has no derivative of.
+        return lambda args: args["self"].tensor.clone().copy_(args["src"].tensor)
+    return partial(call_overload, target)
 
 
 def _operands(node: Node) -> tuple[Operand, ...]:
