@@ -57,6 +57,24 @@ def test_std_of_equal_weights_is_the_formula(seed: int) -> None:
     assert found.energy.sum() == pytest.approx(1, abs=1e-12)
 
 
+def test_equal_weights_on_branches_are_what_geometry_expects() -> None:
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.small, self.large = chain([3, 3], [1, 2], 2), chain([5], [3], 2)
+            for p in self.parameters():
+                nn.init.ones_(p)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.avg_pool2d(x + self.small(x) + self.large(x), 2) * 4
+
+    found = atrous.effective_field(Branches(), torch.zeros(1, 1, 40, 36).double())
+    # Per output: 4 ways by the skip, 4 * 81 of variance 10 / 3, 4 * 25 of 18, and 1/4 of the pool.
+    variance = (81 * 10 / 3 + 25 * 18) / (1 + 81 + 25) + 1 / 4
+    assert found.std == pytest.approx((math.sqrt(variance),) * 2, abs=1e-9)
+    assert found.expected_std == pytest.approx((math.sqrt(variance),) * 2, abs=1e-9)
+
+
 def test_many_equal_layers_are_nearly_gaussian() -> None:
     found = atrous.effective_field(chain([3] * 40, [1] * 40), torch.zeros(1, 1, 201).double())
     # The excess kurtosis of {-1, 0, 1} is -1.5, and cumulants of sums add up: -1.5 / 40.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import index
 
 import numpy as np
@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from atrous.analysis.batches import Batch
+from atrous.analysis.coverage import coverage
 from atrous.analysis.effective import Convention, EffectiveField, Energy, Span, spreads
 from atrous.analysis.field import AxisField, Field, traced
 from atrous.analysis.probing import Mode, Probe
 from atrous.geometry.measures import spread
-from atrous.graph.program import Node
+from atrous.graph.program import Node, Program
 
 Progress = Callable[[int, int | None], None]
 """Told after each batch: how many are done, and of how many (None if not known)."""
@@ -26,12 +27,17 @@ class Aim:
     """What gradients are taken of and told for.
 
     Attributes:
+        program: the captured model; None if it could not be.
+        input: name of the input.
+        target: the value.
         field: the receptive field of the value, or of the chosen channels; None if unknown.
         axes: the input axes that the effective field is told for.
         positions: the value's axes that have positions; the others are added up.
         channels: chosen channels and their axis; None for all.
     """
 
+    program: Program | None
+    input: str
     target: Node
     field: Field | None
     axes: tuple[int, ...]
@@ -89,7 +95,32 @@ class Aim:
         """What the output at a position reads along each input axis; None where unknown."""
         by_axis = {f.axis: f for f in self._fields()}
         where = dict(zip(self.positions, at, strict=True))
-        return tuple(_span(by_axis.get(axis), where) for axis in self.axes)
+        spans = tuple(_span(by_axis.get(axis), where) for axis in self.axes)
+        return tuple(
+            span and replace(span, expected_std=std)
+            for span, std in zip(spans, self._expected(at, spans), strict=True)
+        )
+
+    def _expected(
+        self, at: tuple[int, ...], spans: tuple[Span | None, ...]
+    ) -> tuple[float | None, ...]:
+        """The spread of path counts along each axis; None where one is global or unknown.
+
+        Along one axis ways are counted for that axis alone, which in a network with branches is
+        not their number in all dimensions: that is counted where channels are not told apart.
+        """
+        alone = tuple(None if span is None else span.expected_std for span in spans)
+        if self.program is None or self.channels is not None or None in alone or len(alone) < 2:
+            return alone
+        cover = coverage(self.program, self.target, input=self.input, axes=self.axes, at=at)
+        counts = cover.counts
+        return tuple(
+            spread(
+                np.arange(counts.shape[k], dtype=np.int64),
+                counts.sum(axis=tuple(a for a in range(counts.ndim) if a != k)),
+            )
+            for k in range(counts.ndim)
+        )
 
 
 def _own(field: AxisField) -> AxisField | None:
@@ -154,7 +185,7 @@ def aim(
         moving = set(range(1, count)) - {channel_axis % count if count else 0}
     if chosen is not None:
         moving -= {chosen[0]}
-    return Aim(target, field, axes, tuple(sorted(moving)), chosen)
+    return Aim(probe.program, probe.input_name, target, field, axes, tuple(sorted(moving)), chosen)
 
 
 def measured(

@@ -14,7 +14,7 @@ from torch.utils import _pytree as pytree
 
 from atrous.analysis.batches import Batch
 from atrous.graph.build import place_label
-from atrous.graph.capture import capture
+from atrous.graph.capture import capture, in_order
 from atrous.graph.evaluation import evaluate
 from atrous.graph.program import Node, Place, Program, nearest
 from atrous.graph.shell import CaptureError, shell_copy
@@ -260,10 +260,10 @@ def _placed(model: nn.Module | ExportedProgram, batch: Batch, device: torch.devi
     args, kwargs = batch
     if isinstance(model, ExportedProgram):
         order = list(model.graph_signature.user_inputs)
+        names = sorted(kwargs, key=lambda name: order.index(name) if name in order else -1)
+        batch = args, {name: kwargs[name] for name in names}
     else:
-        order = list(inspect.signature(model.forward).parameters)
-    names = sorted(kwargs, key=lambda name: order.index(name) if name in order else -1)
-    batch = args, {name: kwargs[name] for name in names}
+        batch = args, in_order(model, kwargs)
     moved: Batch = pytree.tree_map_only(Tensor, lambda leaf: leaf.to(device), batch)
     return moved
 
