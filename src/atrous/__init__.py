@@ -2,6 +2,7 @@
 
 receptive_field(model, x)   the field of an output or any node: size, stride, start, reach, status
 branches(model, x)          the fields of the branches that meet last before a node
+effective_field(model, x)   how much each input weighs, by gradients on data
 inspect(model, x)           every node: a report that prints as a table, .to_json(), .to_html()
 coverage(model, x, at=None) path counts on the input for one output: holes, density, evenness
 hidden_perturbation(model, x)  a change of the input that an output cannot see, with the proof
@@ -24,6 +25,7 @@ from atrous import geometry as geometry
 from atrous import nn as nn
 from atrous.analysis.blind import BlindPerturbation as BlindPerturbation
 from atrous.analysis.coverage import Coverage as Coverage
+from atrous.analysis.effective import EffectiveField as EffectiveField
 from atrous.analysis.field import AxisField as AxisField
 from atrous.analysis.field import Field as Field
 from atrous.analysis.matrix import LinearMap as LinearMap
@@ -32,6 +34,7 @@ from atrous.api.blind import hidden_perturbation as hidden_perturbation
 from atrous.api.cost import compare as compare
 from atrous.api.cost import cost as cost
 from atrous.api.coverage import coverage as coverage
+from atrous.api.effective import effective_field as effective_field
 from atrous.api.fields import branches as branches
 from atrous.api.fields import receptive_field as receptive_field
 from atrous.api.inspect import inspect as inspect

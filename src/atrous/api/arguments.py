@@ -21,12 +21,21 @@ def chosen_node(program: Program, node: str | None, output: str | None) -> Node:
         KeyError: if there is no such node or output.
         ValueError: if both are given.
     """
+    one_of_both(node, output)
+    return program.find(node) if node is not None else program.output(output)
+
+
+def one_of_both(node: str | None, output: str | None) -> None:
+    """Check that not both a node and an output are asked for.
+
+    Raises:
+        ValueError: if both are given.
+    """
     if node is not None and output is not None:
         raise ValueError(
             f"node and output must not both be given, got {node!r} and {output!r}. "
             "Name one of them."
         )
-    return program.find(node) if node is not None else program.output(output)
 
 
 def checked_channels(

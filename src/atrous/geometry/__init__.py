@@ -24,6 +24,7 @@ from atrous.geometry.measures import density as density
 from atrous.geometry.measures import hole_free as hole_free
 from atrous.geometry.measures import holes as holes
 from atrous.geometry.measures import phases as phases
+from atrous.geometry.measures import spread as spread
 from atrous.geometry.measures import uniformity as uniformity
 from atrous.geometry.primitives import Window as Window
 from atrous.geometry.primitives import masked as masked

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
+from fractions import Fraction
+from math import inf, sqrt
 
 import numpy as np
 
@@ -83,6 +84,28 @@ def evenness(counts: Counts) -> Uniformity:
     variance = 0.0 if (counts == largest).all() else float(((share - mean) ** 2).mean())
     scale = float(unit) if unit < 2**511 else inf
     return Uniformity(mean * scale, variance * scale**2, variance**0.5 / mean)
+
+
+def spread(taps: Ints, counts: Counts) -> float:
+    """Standard deviation of taps weighed by their path counts, in positions.
+
+    That of what an output sees with equal positive weights everywhere: sqrt of the sum of
+    (k^2 - 1) d^2 / 12 over a chain of kernels k and dilations d. Exact sums, rounded once.
+
+    Raises:
+        ValueError: if there are no taps.
+
+    >>> spread(np.array([-1, 0, 1]), np.array([1, 1, 1])) ** 2
+    0.6666666666666666
+    """
+    if len(taps) == 0:
+        raise ValueError("taps must not be empty. Choose an output that reads something.")
+    pairs = [(int(tap), int(count)) for tap, count in zip(taps, counts, strict=True)]
+    total = sum(count for _, count in pairs)
+    first = sum(tap * count for tap, count in pairs)
+    # total^2 times the variance, in whole numbers.
+    second = total * sum(tap * tap * count for tap, count in pairs) - first * first
+    return sqrt(Fraction(second, total**2))
 
 
 def hole_free(schedule: Sequence[tuple[int, int]]) -> bool:

@@ -46,7 +46,7 @@ def capture(model: nn.Module | ExportedProgram, x: Inputs) -> Program:
         return _of_exported(model, x)
     shell = shell_copy(model)
     args, kwargs = arguments(x, floating_type(model))
-    kwargs = _in_order(model, kwargs)
+    kwargs = in_order(model, kwargs)
     with quiet(), same_random_state():
         try:
             with torch.no_grad():
@@ -56,7 +56,7 @@ def capture(model: nn.Module | ExportedProgram, x: Inputs) -> Program:
         return build_program(exported)
 
 
-def _in_order(model: nn.Module, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def in_order(model: nn.Module, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Keyword arguments in the order of the signature."""
     order = list(signature(model.forward).parameters)
     return dict(sorted(kwargs.items(), key=lambda i: order.index(i[0]) if i[0] in order else -1))
@@ -76,7 +76,7 @@ def given_values(
     kwargs: dict[str, Any] = {}
     if isinstance(x, Mapping):
         args = ()
-        kwargs = dict(x) if isinstance(model, ExportedProgram) else _in_order(model, x)
+        kwargs = dict(x) if isinstance(model, ExportedProgram) else in_order(model, x)
     elif isinstance(x, Tensor):
         args = (x,)
     elif not is_shape(x):
@@ -216,7 +216,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def same_random_state() -> Iterator[None]:
-    """Leave the random number generators as they were."""
+    """Leave every random number generator as it was found."""
     state, numpy_state = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
