@@ -18,7 +18,7 @@ from atrous.analysis.aliasing import (
     power_on_grid,
 )
 from atrous.analysis.spectrum import kernel_of
-from atrous.analysis.values import node_values
+from atrous.graph.evaluation import evaluate
 from atrous.graph.kernel import Kernel
 from atrous.graph.program import Node, Program
 from atrous.graph.rule import Local, Pointwise
@@ -87,7 +87,8 @@ def folding(
     strided = [(node, steps) for node in program.nodes.values() if (steps := _strides(node))]
     values: dict[str, Tensor] = {}
     if inputs is not None:
-        values = node_values(program, inputs, {node.operands[0].name for node, _ in strided})
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            values = evaluate(program, inputs, {node.operands[0].name for node, _ in strided})
     rows = []
     for node, steps in strided:
         kernel = kernel_of(node)

@@ -243,7 +243,8 @@ class Probe:
         program = self._programs[key]
         tensors = [leaf for leaf in pytree.tree_leaves(batch) if isinstance(leaf, Tensor)]
         values = dict(zip(program.inputs, tensors, strict=True))
-        return evaluate(program, values, self.target.name)
+        name = self.target.name
+        return evaluate(program, values, [name])[name]
 
     @property
     def runner_is_training(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import isfinite, pi
 from typing import Literal
 
@@ -17,7 +17,7 @@ from atrous.analysis import spectrum as _spectrum
 from atrous.analysis.aliasing import AliasEnergy, StrideAdvice
 from atrous.analysis.limits import Limit
 from atrous.api.arguments import chosen_node
-from atrous.graph.capture import Inputs, capture
+from atrous.graph.capture import Inputs, capture, given_values
 from atrous.graph.program import Node, Program
 from atrous.report.spectrum_text import FoldingReport, SpectrumReport
 
@@ -263,7 +263,7 @@ def aliasing(
             "Give 2.0 for images."
         )
     program = capture(model, x)
-    values = _values(program, x) if measured else None
+    values = _measured_values(program, model, x) if measured else None
     name = type(model).__name__
     return FoldingReport(_folding.folding(program, name, exponent=exponent, inputs=values))
 
@@ -363,18 +363,14 @@ def _inside(program: Program, name: str) -> list[Node]:
     return found or [program.find(name)]
 
 
-def _values(program: Program, x: Inputs) -> dict[str, Tensor]:
-    """The tensors of `x` by the names of the inputs."""
-    if isinstance(x, Tensor):
-        given: dict[str, object] = {program.inputs[0]: x}
-    elif isinstance(x, Mapping):
-        given = dict(x)
-    else:
-        given = dict(zip(program.inputs, x, strict=False))
-    found = {name: given.get(name) for name in program.inputs}
-    if not all(isinstance(value, Tensor) for value in found.values()):
+def _measured_values(
+    program: Program, model: nn.Module | ExportedProgram, x: Inputs
+) -> dict[str, Tensor]:
+    """The inputs by name; all must be given."""
+    values = given_values(program, model, x)
+    if missing := [name for name in program.inputs if name not in values]:
         raise ValueError(
             f"x must hold a tensor for each of {', '.join(map(repr, program.inputs))} to be "
-            f"measured, got {type(x).__name__}. Give real values."
+            f"measured, got none for {', '.join(map(repr, missing))}. Give real values."
         )
-    return {name: value for name, value in found.items() if isinstance(value, Tensor)}
+    return values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -14,17 +14,19 @@ from atrous.graph.region import Region
 from atrous.graph.rule import Call, Operand, call_overload
 
 
-def evaluate(program: Program, inputs: Mapping[str, Tensor], name: str) -> Tensor:
-    """The value of one node, computed operator by operator as the exported program has it.
+def evaluate(
+    program: Program, inputs: Mapping[str, Tensor], names: Collection[str]
+) -> dict[str, Tensor]:
+    """The values of nodes, computed operator by operator as the exported program has it.
 
     Args:
         program: the captured model.
         inputs: values of the program's inputs by name, of the shapes it was captured for.
-        name: which node.
+        names: which nodes.
 
     Returns:
-        A tensor of the node's shape. Where an input wants a gradient, it passes one back; the
-        model's parameters want none.
+        By name, a tensor of the node's shape. Where an input wants a gradient, it passes one back;
+        the model's parameters want none.
 
     Raises:
         NotImplementedError: if an operator on the way cannot be called by itself.
@@ -34,11 +36,12 @@ def evaluate(program: Program, inputs: Mapping[str, Tensor], name: str) -> Tenso
         >>> net = torch.nn.Sequential(torch.nn.Conv1d(1, 1, 3), torch.nn.ReLU())
         >>> x = torch.randn(1, 1, 8)
         >>> program = capture(net, x)
-        >>> y = evaluate(program, {program.inputs[0]: x}, program.output().name)
-        >>> bool(torch.equal(y, net(x)))
+        >>> last = program.output().name
+        >>> values = evaluate(program, {program.inputs[0]: x}, [last])
+        >>> bool(torch.equal(values[last], net(x)))
         True
     """
-    needed = _needed(program, name)
+    needed = _needed(program, names)
     last_use: dict[str, str] = {}
     for node in needed:
         last_use.update((o.name, node.name) for o in _operands(node))
@@ -60,16 +63,16 @@ def evaluate(program: Program, inputs: Mapping[str, Tensor], name: str) -> Tenso
             continue
         if not _can_be_called(node.call):
             raise NotImplementedError(
-                f"every operator before {name!r} must be callable by itself, got {node.call.op} "
-                f"at {node.label!r}."
+                f"every operator before {', '.join(map(repr, names))} must be callable by itself, "
+                f"got {node.call.op} at {node.label!r}."
             )
         arguments: dict[str, Any] = {k: argument(v) for k, v in node.call.args.items()}
         result = _with_derivative(node.call.target)(arguments)
         values[node.name] = result if isinstance(result, Tensor) else result[node.call.output]
         for operand in _operands(node):
-            if last_use[operand.name] == node.name:
+            if last_use[operand.name] == node.name and operand.name not in names:
                 values.pop(operand.name, None)
-    return values[name]
+    return {name: values[name] for name in names}
 
 
 def _can_be_called(call: Call) -> bool:
@@ -94,9 +97,9 @@ def _operands(node: Node) -> tuple[Operand, ...]:
     return tuple(operand for operand in node.call.operands if not operand.is_constant)
 
 
-def _needed(program: Program, name: str) -> list[Node]:
-    """The nodes that a node is computed from, and itself, in order of computation."""
-    wanted = {name}
+def _needed(program: Program, names: Collection[str]) -> list[Node]:
+    """The nodes that some are computed from, and these, in order of computation."""
+    wanted = set(names)
     for node in reversed(list(program.nodes.values())):
         if node.name in wanted:
             wanted.update(operand.name for operand in _operands(node))
