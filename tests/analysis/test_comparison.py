@@ -182,8 +182,9 @@ def test_share_of_the_field_where_branches_meet() -> None:
     # 8 corners and edges of each rate and the centre: 25 of 37^2 offsets.
     found = atrous.compare([Branches()], (1, 1, 65, 65), shifts=()).designs[0]
     assert found.read == pytest.approx(25 / 37**2)
-    # Where the border clips it, nothing is claimed.
-    assert atrous.compare([Branches()], (1, 1, 33, 33), shifts=()).designs[0].read is None
+    # Where the map ends before the widest rate, what is left of the field: 17 of 25^2.
+    clipped = atrous.compare([Branches()], (1, 1, 33, 33), shifts=()).designs[0]
+    assert clipped.read == pytest.approx(17 / 25**2)
 
 
 def test_time_is_taken_in_turns() -> None:

@@ -110,20 +110,21 @@ def read_share(program: Program, field: Field) -> float | None:
     axis by axis it is the product of the axes' shares; elsewhere the coverage tells, if no border
     clips it. None if nothing does.
     """
-    own = [axis.local if axis.status == "global" else axis for axis in field.axes]
-    axes = [axis for axis in own if axis is not None and axis.size and axis.status != "unknown"]
+    own = [axis.local if axis.status == "global" and axis.local else axis for axis in field.axes]
+    axes = [axis for axis in own if axis.size and axis.status != "unknown"]
     if len(axes) < len(own) or not axes:
         return None
-    if len(axes) == 1 or _is_chain(program):
+    whole = any(axis.status == "global" for axis in own)
+    if not whole and (len(axes) == 1 or _is_chain(program)):
         return prod(axis.density for axis in axes)
-    whole = any(axis.status == "global" for axis in field.axes)
+    local = not whole and any(axis.status == "global" for axis in field.axes)
     try:
         found = coverage(
-            program, program.output(), axes=tuple(axis.axis for axis in axes), local=whole
+            program, program.output(), axes=tuple(axis.axis for axis in axes), local=local
         )
     except ValueError:
         return None
-    return found.density if found.span == tuple(axis.size for axis in axes) else None
+    return found.density if found.counts.size else None
 
 
 def _is_chain(program: Program) -> bool:
