@@ -56,8 +56,9 @@ def assert_receptive_field(
         Traceback (most recent call last):
             ...
         AssertionError: size of the field of '2' must be 17 along axis 2, got size 15, stride 1,
-        start -7 (exact). Nodes that add most: '2' +8, '1' +4, '0' +2. Use dilation=5,
-        padding=5 instead of dilation=4, padding=4 at '2'.
+        start -7 (exact).
+          Nodes that add most: '2' +8, '1' +4, '0' +2.
+          Use dilation=5, padding=5 instead of dilation=4, padding=4 at '2'.
     """
     __tracebackhide__ = True
     if size is None and stride is None:
@@ -120,9 +121,9 @@ def assert_no_holes(
         >>> assert_no_holes(net, (1, 1, 64))
         Traceback (most recent call last):
             ...
-        AssertionError: '2' must read 100.0% of its field of 25, got 84.0%: 4 holes. The first to
-        leave holes is '2', whose taps lie 9 apart where each reads 7 positions. Use a dilation of
-        at most 7 there instead of 9.
+        AssertionError: '2' must read 100.0% of its field of 25, got 84.0%: 4 holes.
+          The first to leave holes is '2', whose taps lie 9 apart where each reads 7.
+          Use a dilation of at most 7 there instead of 9.
     """
     __tracebackhide__ = True
     program = capture(model, x)
@@ -177,8 +178,10 @@ def assert_causal(
         Traceback (most recent call last):
             ...
         AssertionError: 'conv1d' must read nothing after its own position along axis 2, got 4
-        positions. The first to read the future is 'conv1d'. Pad 8 positions on the left alone:
-        nn.functional.pad(x, (8, 0)) before it, and padding=0 instead of padding=4.
+        positions.
+          The first to read the future is 'conv1d'.
+          Pad 8 positions on the left alone: nn.functional.pad(x, (8, 0)) before it, and
+          padding=0 instead of padding=4.
     """
     __tracebackhide__ = True
     program = capture(model, x)
@@ -199,7 +202,7 @@ def assert_causal(
     allowed = f"at most {delay} positions" if delay else "nothing"
     raise AssertionError(
         f"{where} must read {allowed} after its own position along axis {along}, got "
-        f"{'at most ' if own.status == 'bound' else ''}{own.reach[1]} positions."
+        f"{'at most ' if own.status == 'bound' else ''}{own.reach[1]} position{'s' * (own.reach[1] != 1)}."
         f"{why_future(followed, target, along, delay)}"
     )
 

@@ -20,7 +20,7 @@ def ancestors(program: Program, target: Node) -> list[Node]:
 def named(node: Node) -> str:
     """A node by its module and the line of its call."""
     source = node.place.source
-    return f"{node.label!r}" + (f" ({source}: {node.place.code})" if source else "")
+    return f"{node.label!r}" + (f" ({source})" if source else "")
 
 
 def why_size(followed: Traced, target: Node, axis: AxisField, wanted: int) -> str:
@@ -36,7 +36,7 @@ def why_size(followed: Traced, target: Node, axis: AxisField, wanted: int) -> st
         return ""
     most = sorted(grown, key=lambda item: -item[0])[:3]
     told = ", ".join(f"{node.label!r} +{more}" for more, node in most)
-    return f" Nodes that add most: {told}.{_other_dilation(followed, target, axis, wanted)}"
+    return f"\n  Nodes that add most: {told}.{_other_dilation(followed, target, axis, wanted)}"
 
 
 def why_stride(followed: Traced, target: Node, axis: int) -> str:
@@ -48,7 +48,7 @@ def why_stride(followed: Traced, target: Node, axis: int) -> str:
             if last is not None:
                 told.append(f"{mine.stride} from {named(node)} on")
             last = mine.stride
-    return f" It is {', '.join(told)}." if told else ""
+    return f"\n  It is {', '.join(told)}." if told else ""
 
 
 def why_holes(followed: Traced, target: Node) -> str:
@@ -57,8 +57,10 @@ def why_holes(followed: Traced, target: Node) -> str:
         for axis in followed.axes:
             mine = _local(followed, node, axis)
             if mine is not None and mine.status == "exact" and mine.density < 1:
-                return f" The first to leave holes is {named(node)}{_spacing(followed, node, mine)}"
-    return " Along no single axis: what is missed lies apart in several dimensions."
+                return (
+                    f"\n  The first to leave holes is {named(node)}{_spacing(followed, node, mine)}"
+                )
+    return "\n  Along no single axis: what is missed lies apart in several dimensions."
 
 
 def why_future(followed: Traced, target: Node, axis: int, delay: int) -> str:
@@ -68,7 +70,7 @@ def why_future(followed: Traced, target: Node, axis: int, delay: int) -> str:
         mine = field.axes[0] if field is not None else None
         if mine is None or (mine.status != "unknown" and mine.reach[1] <= delay):
             continue
-        told = f" The first to read the future is {named(node)}."
+        told = f"\n  The first to read the future is {named(node)}."
         window = _window(node, mine)
         if window is None:
             return told + (f" It reads all because of {mine.cause}." if mine.cause else "")
@@ -76,7 +78,7 @@ def why_future(followed: Traced, target: Node, axis: int, delay: int) -> str:
         last = mine.output_axis == len(node.shape) - 1
         call = f": nn.functional.pad(x, ({left}, 0)) before it, and padding=0" if last else ""
         instead = f" instead of padding={window.left}" if last and window.left else ""
-        return f"{told} Pad {left} positions on the left alone{call}{instead}."
+        return f"{told}\n  Pad {left} positions on the left alone{call}{instead}."
     return ""
 
 
@@ -125,7 +127,7 @@ def _other_dilation(followed: Traced, target: Node, axis: AxisField, wanted: int
             if window.left and window.left % window.dilation == 0:
                 before += f", padding={window.left}"
                 after += f", padding={window.left // window.dilation * new}"
-            found = f" Use {after} instead of {before} at {node.label!r}."
+            found = f"\n  Use {after} instead of {before} at {node.label!r}."
     return found if size == axis.size else ""
 
 
@@ -141,8 +143,8 @@ def _spacing(followed: Traced, node: Node, axis: AxisField) -> str:
     if window is None or operand is None or operand.strides[0] != operand.strides[1]:
         return "."
     apart = window.dilation * operand.stride
-    told = f", whose taps lie {apart} apart where each reads {operand.size} positions."
+    told = f", whose taps lie {apart} apart where each reads {operand.size}."
     most = int(operand.size // operand.stride)
     if not 1 <= most < window.dilation:
         return told
-    return f"{told} Use a dilation of at most {most} there instead of {window.dilation}."
+    return f"{told}\n  Use a dilation of at most {most} there instead of {window.dilation}."
