@@ -43,7 +43,9 @@ def _finding(finding: Finding) -> Iterator[RenderableType]:
     )
     places = [shortened(finding.line)] if finding.line else []
     if finding.made and finding.source:
-        places.append(f"called at {shortened(finding.source)}")
+        file, _, line = finding.source.rpartition(":")
+        same = finding.made.rpartition(":")[0] == file
+        places.append(f"called at {f'line {line}' if same else shortened(finding.source)}")
     if places:
         head.append(f" ({', '.join(places)})", "dim")
     yield Padding(head, (0, 0, 0, 2), expand=False)
