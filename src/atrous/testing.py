@@ -122,7 +122,7 @@ def assert_no_holes(
         Traceback (most recent call last):
             ...
         AssertionError: '2' must read 100.0% of its field of 25, got 84.0%: 4 holes.
-          The first to leave holes is '2', whose taps lie 9 apart where each reads 7.
+          The holes come from '2', whose taps lie 9 apart where each reads 7.
           Use a dilation of at most 7 there instead of 9.
     """
     __tracebackhide__ = True
@@ -200,10 +200,11 @@ def assert_causal(
     if own.status == "unknown":
         raise AssertionError(f"what {where} reads must be known, got unknown.{_reason(own)}")
     allowed = f"at most {delay} positions" if delay else "nothing"
+    many = f"{own.reach[1]} position{'s' * (own.reach[1] != 1)}"
     raise AssertionError(
         f"{where} must read {allowed} after its own position along axis {along}, got "
-        f"{'at most ' if own.status == 'bound' else ''}{own.reach[1]} position{'s' * (own.reach[1] != 1)}."
-        f"{why_future(followed, target, along, delay)}"
+        f"{'at most ' if own.status == 'bound' else ''}{many}."
+        f"{why_future(followed, target, delay)}"
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from atrous.analysis.field import AxisField, Traced
 from atrous.geometry.primitives import Window
 from atrous.graph.program import Node, Program
@@ -41,7 +43,8 @@ def why_size(followed: Traced, target: Node, axis: AxisField, wanted: int) -> st
 
 def why_stride(followed: Traced, target: Node, axis: int) -> str:
     """Which nodes give a field its stride."""
-    told, last = [], None
+    told: list[str] = []
+    last = None
     for node in ancestors(followed.program, target):
         mine = _local(followed, node, axis)
         if mine is not None and mine.stride != last:
@@ -52,34 +55,61 @@ def why_stride(followed: Traced, target: Node, axis: int) -> str:
 
 
 def why_holes(followed: Traced, target: Node) -> str:
-    """The first node that leaves holes, and the largest dilation that leaves none there."""
-    for node in ancestors(followed.program, target):
-        for axis in followed.axes:
+    """The node that the holes come from, and the largest dilation that leaves none there."""
+    for axis in followed.axes:
+        holey: dict[str, AxisField] = {}
+        for node in ancestors(followed.program, target):
             mine = _local(followed, node, axis)
             if mine is not None and mine.status == "exact" and mine.density < 1:
-                return (
-                    f"\n  The first to leave holes is {named(node)}{_spacing(followed, node, mine)}"
-                )
+                holey[node.name] = mine
+        node = _origin(followed.program, target, holey)
+        if node is not None:
+            spacing = _spacing(followed, node, holey[node.name])
+            return f"\n  The holes come from {named(node)}{spacing}"
     return "\n  Along no single axis: what is missed lies apart in several dimensions."
 
 
-def why_future(followed: Traced, target: Node, axis: int, delay: int) -> str:
-    """The first node that reads the future, and the padding that mends it."""
+def why_future(followed: Traced, target: Node, delay: int) -> str:
+    """The node that reads the future first, and the padding that mends it.
+
+    Args:
+        followed: traced along the one axis that is asked for.
+        target: what reads the future.
+        delay: how much of it may be read.
+    """
+    ahead: dict[str, AxisField] = {}
     for node in ancestors(followed.program, target):
         field = followed.field(node)
-        mine = field.axes[0] if field is not None else None
-        if mine is None or (mine.status != "unknown" and mine.reach[1] <= delay):
-            continue
-        told = f"\n  The first to read the future is {named(node)}."
-        window = _window(node, mine)
-        if window is None:
-            return told + (f" It reads all because of {mine.cause}." if mine.cause else "")
-        left = window.span - 1
-        last = mine.output_axis == len(node.shape) - 1
-        call = f": nn.functional.pad(x, ({left}, 0)) before it, and padding=0" if last else ""
-        instead = f" instead of padding={window.left}" if last and window.left else ""
-        return f"{told}\n  Pad {left} positions on the left alone{call}{instead}."
-    return ""
+        if field is not None and field.axes[0].reach[1] > delay:
+            ahead[node.name] = field.axes[0]
+    node = _origin(followed.program, target, ahead)
+    if node is None:
+        return ""
+    told = f"\n  The first to read the future is {named(node)}."
+    axis = ahead[node.name]
+    window = _window(node, axis)
+    if window is None:
+        return told + (f" It reads all because of {axis.cause}." if axis.cause else "")
+    left = window.span - 1
+    last = axis.output_axis == len(node.shape) - 1
+    call = f": nn.functional.pad(x, ({left}, 0)) before it, and padding=0" if last else ""
+    instead = f" instead of padding={window.left}" if last and window.left else ""
+    return f"{told}\n  Pad {left} positions on the left alone{call}{instead}."
+
+
+def _origin(program: Program, target: Node, wrong: Mapping[str, object]) -> Node | None:
+    """Of the nodes that something is wrong with, the one it comes from; None if the target is fine.
+
+    A later layer can make good what an earlier one did: asked for is the last that is wrong while
+    nothing that it reads is.
+    """
+    if target.name not in wrong:
+        return None
+    found = target
+    for node in ancestors(program, target):
+        if node.name in wrong and not any(o.name in wrong for o in node.operands):
+            found = node
+    return found
 
 
 def _read(program: Program, node: Node) -> list[Node]:
