@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 
 from atrous.analysis.field import AxisField, Traced
 from atrous.geometry.primitives import Window
 from atrous.graph.program import Node, Program
-from atrous.graph.rule import Local, Pointwise
+from atrous.graph.rule import Local, Movement, Pointwise
 
 
 def ancestors(program: Program, target: Node) -> list[Node]:
@@ -62,10 +63,10 @@ def why_holes(followed: Traced, target: Node) -> str:
             mine = _local(followed, node, axis)
             if mine is not None and mine.status == "exact" and mine.density < 1:
                 holey[node.name] = mine
-        node = _origin(followed.program, target, holey)
-        if node is not None:
-            spacing = _spacing(followed, node, holey[node.name])
-            return f"\n  The holes come from {named(node)}{spacing}"
+        origin = _origin(followed.program, target, holey)
+        if origin is not None:
+            spacing = _spacing(followed, origin, holey[origin.name])
+            return f"\n  The holes come from {named(origin)}{spacing}"
     return "\n  Along no single axis: what is missed lies apart in several dimensions."
 
 
@@ -80,18 +81,23 @@ def why_future(followed: Traced, target: Node, delay: int) -> str:
     ahead: dict[str, AxisField] = {}
     for node in ancestors(followed.program, target):
         field = followed.field(node)
-        if field is not None and field.axes[0].reach[1] > delay:
+        # Padding on the left looks back only until the window it is for has been applied.
+        pads = isinstance(node.description, Movement) and prod(node.shape) > max(
+            prod(operand.shape) for operand in node.operands
+        )
+        still = pads and any(operand.name in ahead for operand in node.operands)
+        if field is not None and (still or field.axes[0].reach[1] > delay):
             ahead[node.name] = field.axes[0]
-    node = _origin(followed.program, target, ahead)
-    if node is None:
+    origin = _origin(followed.program, target, ahead)
+    if origin is None:
         return ""
-    told = f"\n  The first to read the future is {named(node)}."
-    axis = ahead[node.name]
-    window = _window(node, axis)
+    told = f"\n  The first to read the future is {named(origin)}."
+    axis = ahead[origin.name]
+    window = _window(origin, axis)
     if window is None:
         return told + (f" It reads all because of {axis.cause}." if axis.cause else "")
     left = window.span - 1
-    last = axis.output_axis == len(node.shape) - 1
+    last = axis.output_axis == len(origin.shape) - 1
     call = f": nn.functional.pad(x, ({left}, 0)) before it, and padding=0" if last else ""
     instead = f" instead of padding={window.left}" if last and window.left else ""
     return f"{told}\n  Pad {left} positions on the left alone{call}{instead}."
