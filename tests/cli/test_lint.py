@@ -30,6 +30,10 @@ def holey():
     return Net(2, 2)
 
 
+def plain():
+    return nn.Sequential(*Net(2, 2).layers)
+
+
 def sound():
     return Net(1, 2)
 """
@@ -88,6 +92,9 @@ def test_sarif_and_annotations(here: Path, capsys: pytest.CaptureFixture[str]) -
     assert call(*HOLEY, "--github") == 1
     out = capsys.readouterr().out
     assert out.startswith("::warning file=net.py,line=4,title=ATR101 holes::one output reads")
+    assert call("lint", "net.py:plain", "--input", "1x32", *SELECT, "--github") == 1
+    # No class of the user's: the function that makes the model.
+    assert capsys.readouterr().out.startswith("::warning file=net.py,line=19,title=ATR101")
     assert call(*SOUND, "--github") == 0
     assert capsys.readouterr().out == ""
 

@@ -83,9 +83,9 @@ X = (1, 1, 32)
 
 @pytest.mark.parametrize("words", ["ignore", "ignore[ATR101]", "ignore[holes]", "ignore[ATR1]"])
 def test_a_comment_at_the_class_holds_for_the_model(tmp_path: Path, words: str) -> None:
-    plain = atrous.lint(net(tmp_path), X)
+    plain = atrous.lint(net(tmp_path), X, select="holes")
     assert [f.code for f in plain] == ["ATR101"]
-    found = atrous.lint(net(tmp_path, header=f"atrous: {words}"), X)
+    found = atrous.lint(net(tmp_path, header=f"atrous: {words}"), X, select="holes")
     assert found == []
     assert [(i.finding.code, i.by) for i in found.judgement.ignored] == [("ATR101", "comment")]
     assert found.judgement.unused == ()
@@ -94,7 +94,7 @@ def test_a_comment_at_the_class_holds_for_the_model(tmp_path: Path, words: str) 
 def test_a_comment_elsewhere_does_not_hold_for_the_model(tmp_path: Path) -> None:
     for name in set(NAMES) - {"header"}:
         model = net(tmp_path, **{name: "atrous: ignore[holes]"})
-        found = atrous.lint(model, X)
+        found = atrous.lint(model, X, select="holes")
         assert [f.code for f in found] == ["ATR101"], name
         # A line that only begins a function is at nothing of the model.
         said = [] if name == "forward" else [line(model, "atrous:")]
@@ -160,7 +160,7 @@ def test_findings_tell_the_line_that_makes_the_module_and_the_call(tmp_path: Pat
 
 def test_a_text_that_is_no_comment_ignores_nothing(tmp_path: Path) -> None:
     model = net(tmp_path, forward='x\n        "# atrous: ignore"')
-    assert [f.code for f in atrous.lint(model, X)] == ["ATR101"]
+    assert [f.code for f in atrous.lint(model, X, select="holes")] == ["ATR101"]
 
 
 @pytest.mark.parametrize(
@@ -185,12 +185,12 @@ def test_mistakes_in_comments_are_errors_with_the_line(
 
 def test_comments_after_others_and_with_a_reason(tmp_path: Path) -> None:
     words = "noqa # atrous:ignore[ holes , ATR101 ] the holes are meant"
-    assert atrous.lint(net(tmp_path, header=words), X) == []
+    assert atrous.lint(net(tmp_path, header=words), X, select="holes") == []
 
 
 def test_unused_comments_are_told_only_if_their_rules_have_run(tmp_path: Path) -> None:
     model = net(tmp_path, call="atrous: ignore[holes]")
-    assert atrous.lint(model, X, select=[]).judgement.unused == ()
+    assert atrous.lint(model, X, ignore="holes").judgement.unused == ()
     assert len(atrous.lint(model, X, select=["holes"]).judgement.unused) == 1
 
 

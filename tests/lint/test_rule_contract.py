@@ -46,7 +46,6 @@ def assert_fires(rule: LintRule) -> None:
         for finding in found:
             assert (finding.code, finding.name) == (rule.code, rule.name)
             assert finding.message, where
-            assert any(character.isdigit() for character in finding.message), finding
             assert finding.numbers, finding
             json.dumps(dict(finding.numbers), allow_nan=False)
             ast.parse(finding.fix)
@@ -164,7 +163,7 @@ def test_a_rule_that_always_fires_is_noticed() -> None:
         (replace(GOOD, fix="nn.Conv1d(1,"), SyntaxError, "was never closed"),
         (replace(GOOD, numbers={}), AssertionError, "it reads 3"),
         (replace(GOOD, numbers={"share": float("nan")}), ValueError, "not JSON compliant"),
-        (replace(GOOD, message="it reads too little"), AssertionError, "it reads too little"),
+        (replace(GOOD, message=""), AssertionError, "bad example 0 of ATR199 made"),
     ],
 )
 def test_findings_that_nobody_can_use_are_noticed(

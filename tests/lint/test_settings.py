@@ -24,7 +24,8 @@ SHARE = 5 / 9
 
 def test_a_threshold_decides_on_both_of_its_sides() -> None:
     def found(share: float) -> int:
-        return len(atrous.lint(holey(), X, settings={"holes": {"min-density": share}}))
+        settings = {"select": ["holes"], "holes": {"min-density": share}}
+        return len(atrous.lint(holey(), X, settings=settings))
 
     assert found(SHARE + 1e-9) == 1
     assert found(SHARE) == 0
@@ -34,7 +35,7 @@ def test_a_threshold_decides_on_both_of_its_sides() -> None:
 def test_a_file_is_read_and_the_nearest_one_found(tmp_path: Path) -> None:
     inner = tmp_path / "a" / "b"
     inner.mkdir(parents=True)
-    (tmp_path / "pyproject.toml").write_text("[tool.atrous.lint]\nignore = ['holes']\n")
+    (tmp_path / "pyproject.toml").write_text("[tool.atrous.lint]\nignore = ['ALL']\n")
     assert find_settings(inner) == tmp_path / "pyproject.toml"
     assert atrous.lint(holey(), X, settings=tmp_path / "pyproject.toml") == []
     (inner / "pyproject.toml").write_text("[tool.other]\n")
@@ -106,20 +107,21 @@ def test_what_is_asked_stands_above_the_settings() -> None:
 
 
 def test_severity_hides_what_is_milder() -> None:
-    found = atrous.lint(holey(), X, severity="error")
+    found = atrous.lint(holey(), X, severity="error", select="holes")
     assert found == []
     assert [f.code for f in found.judgement.milder] == ["ATR101"]
     assert "1 warning not shown" in str(found)
 
 
 def test_paths_can_ignore() -> None:
-    found = atrous.lint(holey(), X, settings={"per-path-ignores": {"": ["holes"]}})
+    settings = {"select": "holes", "per-path-ignores": {"": ["holes"]}}
+    found = atrous.lint(holey(), X, settings=settings)
     assert found == []
     assert [(i.finding.code, i.by) for i in found.judgement.ignored] == [("ATR101", "settings")]
-    settings = Settings.of({"per-path-ignores": {"backbone.*": ["ATR1"]}})
-    assert settings.ignored_at("backbone.layer1.0", "ATR101")
-    assert not settings.ignored_at("backbone", "ATR101")
-    assert not settings.ignored_at("head.backbone.0", "ATR101")
+    known = Settings.of({"per-path-ignores": {"backbone.*": ["ATR1"]}})
+    assert known.ignored_at("backbone.layer1.0", "ATR101")
+    assert not known.ignored_at("backbone", "ATR101")
+    assert not known.ignored_at("head.backbone.0", "ATR101")
 
 
 def test_wrong_arguments_are_errors() -> None:

@@ -71,10 +71,9 @@ def lint(
     Example:
         >>> from torch import nn
         >>> net = nn.Sequential(*(nn.Conv1d(1, 1, 3, dilation=2, padding=2) for _ in range(2)))
-        >>> [(found.code, found.name, found.severity) for found in lint(net, (1, 1, 32))]
-        [('ATR101', 'holes', 'warning')]
-        >>> lint(net, (1, 1, 32), ignore=["holes"]) == []
-        True
+        >>> for found in lint(net, (1, 1, 32), select=["holes"]):
+        ...     print(found.code, found.name, found.severity, found.numbers["holes"])
+        ATR101 holes warning 4
     """
     if isinstance(settings, Mapping):
         given = Settings.of(settings)

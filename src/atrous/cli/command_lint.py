@@ -91,6 +91,8 @@ def lint(
             severity=severity,  # type: ignore[arg-type] # checked where it is used
             causal=causal, field=field, length=length, stream=stream, tile=tile,
         )  # fmt: skip
+    if resolved.source:
+        found = found.located(resolved.source)
     _show(found, as_json, sarif, github)
     if found:
         raise typer.Exit(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,25 @@ class Findings(list[Finding]):
     def title(self) -> str:
         """The model and its input."""
         return f"{self.model} on {self.input} {'x'.join(map(str, self.shape))}"
+
+    def located(self, source: str) -> Findings:
+        """The same, with a `file:line` for findings that have none: where the model is made."""
+        judged = self.judgement
+
+        def placed(finding: Finding) -> Finding:
+            return finding if finding.line else replace(finding, source=source)
+
+        return Findings(
+            replace(
+                judged,
+                findings=tuple(map(placed, judged.findings)),
+                milder=tuple(map(placed, judged.milder)),
+                ignored=tuple(replace(i, finding=placed(i.finding)) for i in judged.ignored),
+            ),
+            model=self.model,
+            input=self.input,
+            shape=self.shape,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, strings and numbers, with a schema version."""

@@ -53,8 +53,8 @@ def _finding(finding: Finding) -> Iterator[RenderableType]:
     if finding.fix:
         yield Padding(Text("use instead:", "dim"), (0, 0, 0, 4), expand=False)
         code = Syntax("", "python", theme="ansi_dark").highlight(finding.fix)
-        code.rstrip()
-        yield Padding(code, (0, 0, 0, 6), expand=False)
+        for row in code.split():
+            yield Padding(row, (0, 0, 0, 6), expand=False)
     if finding.autofix and _is_offered(finding.autofix):
         yield Padding(
             Text(f"mended by: atrous.{finding.autofix}", "dim"), (0, 0, 0, 4), expand=False
