@@ -14,6 +14,7 @@ limiting_branch(model, x)   which of the branches that meet passes the highest f
 frequency_response(w, f), alias_energy(w, stride=), safe_stride(w_c, d)   for single weights
 cost(model, x)              parameters, MACs and activation memory, by node and by module
 compare(designs, x)         designs side by side: field, cost, time, what shifts do
+lint(model, x)              findings: what is wrong, where, with which numbers, and how to mend it
 rule("namespace.name")      teach how an operator reads its inputs
 geometry                    the index mathematics by itself: relations, index maps, sizes
 nn                          modules: the stationary wavelet transform
@@ -38,6 +39,7 @@ from atrous.api.effective import effective_field as effective_field
 from atrous.api.fields import branches as branches
 from atrous.api.fields import receptive_field as receptive_field
 from atrous.api.inspect import inspect as inspect
+from atrous.api.lint import lint as lint
 from atrous.api.matrix import matrix as matrix
 from atrous.api.spectrum import alias_energy as alias_energy
 from atrous.api.spectrum import aliasing as aliasing
@@ -48,8 +50,10 @@ from atrous.api.spectrum import safe_stride as safe_stride
 from atrous.api.spectrum import spectrum as spectrum
 from atrous.graph.rule import rule as rule
 from atrous.graph.shell import CaptureError as CaptureError
+from atrous.lint.finding import Finding as Finding
 from atrous.report.comparison import Comparison as Comparison
 from atrous.report.cost import Cost as Cost
+from atrous.report.findings import Findings as Findings
 from atrous.report.report import Report as Report
 
 __version__ = _version("atrous")

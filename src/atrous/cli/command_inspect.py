@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
 from rich.console import Console
-from torch import nn
 
 import atrous
 from atrous.cli.against import compared, resolve_all, shift_list
+from atrous.cli.inputs import DEFAULT, Batch, Dtype, ModelName, OfInput, Shapes, inputs
+from atrous.cli.output import check_writable, output_console
 from atrous.cli.progress import working
-from atrous.cli.resolve import Resolved, resolve
+from atrous.cli.resolve import resolve
 from atrous.report import plain, text
 from atrous.report.report import Report
-
-DEFAULT = "atrous:segmenter"
 
 
 def register(app: typer.Typer) -> None:
@@ -28,23 +25,10 @@ def register(app: typer.Typer) -> None:
 
 
 def inspect(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="[MODEL]",
-            help="package.module:callable, file.py:callable, program.pt2, or atrous:NAME, "
-            "torchvision:NAME, timm:NAME.",
-        ),
-    ] = DEFAULT,
-    shapes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--input",
-            help="Shape without batch, as 3x513x513; again for more inputs; NAME=SHAPE by keyword.",
-        ),
-    ] = None,
-    batch: Annotated[int, typer.Option(help="Length of the batch axis.")] = 1,
-    dtype: Annotated[str, typer.Option(help="Type of the input, as float32 or int64.")] = "float32",
+    model: ModelName = DEFAULT,
+    shapes: Shapes = None,
+    batch: Batch = 1,
+    dtype: Dtype = "float32",
     node: Annotated[
         str | None, typer.Option(help="Only this node: a module path or a node's name.")
     ] = None,
@@ -56,9 +40,7 @@ def inspect(
     channel_axis: Annotated[
         int, typer.Option(help="Axis that holds the channels; -1 where they come last.")
     ] = 1,
-    of_input: Annotated[
-        str | None, typer.Option("--of", help="Name of the input that fields refer to.")
-    ] = None,
+    of_input: OfInput = None,
     axes: Annotated[
         str | None, typer.Option(help="Input axes, as 2,3; all but batch and channels by default.")
     ] = None,
@@ -106,9 +88,8 @@ def inspect(
         raise ValueError("--repeats and --shifts must be given with --against.")
     with working(f"loading {model}"):
         found = resolve(model)
-    for option, value in (("--batch", batch), ("--depth", depth)):
-        if value is not None and value < 1:
-            raise ValueError(f"{option} must be at least 1, got {value}.")
+    if depth is not None and depth < 1:
+        raise ValueError(f"--depth must be at least 1, got {depth}.")
     if (html or json_file or depth) and (node or output or branches):
         raise ValueError(
             "--html, --json-file and --depth must be given without --node, --output and --branches."
@@ -117,7 +98,7 @@ def inspect(
         raise ValueError("--json must be given without --depth: it holds every node.")
     for path in (html, json_file):
         if path is not None:
-            _check_writable(path)
+            check_writable(path)
     if node is not None and output is not None:
         raise ValueError("--node and --output must not be given together. Choose one.")
     if channels is not None and (branches or html or json_file or depth):
@@ -127,7 +108,7 @@ def inspect(
     if spectrum and (output or branches or axes or html or json_file or depth or channels):
         raise ValueError("--spectrum must be given with no other choice than --node, --of, --json.")
     picked = _channels(channels)
-    x = _inputs(found, model, shapes or [], batch, dtype)
+    x = inputs(found, model, shapes or [], batch, dtype)
     chosen = _axes(axes)
     with working(f"inspecting {model}"):
         if spectrum:
@@ -183,15 +164,14 @@ def _set_beside(
     console: Console,
 ) -> None:
     """Show several models side by side."""
-    if batch < 1 or repeats < 0:
-        option, least, value = ("--batch", 1, batch) if batch < 1 else ("--repeats", 0, repeats)
-        raise ValueError(f"{option} must be at least {least}, got {value}.")
+    if repeats < 0:
+        raise ValueError(f"--repeats must be at least 0, got {repeats}.")
     shift_list(shifts)
     if json_file is not None:
-        _check_writable(json_file)
+        check_writable(json_file)
     models = resolve_all(names)
     usual = next((k for k, found in enumerate(models.values()) if found.input_shape), 0)
-    x = _inputs(list(models.values())[usual], names[usual], shapes, batch, dtype)
+    x = inputs(list(models.values())[usual], names[usual], shapes, batch, dtype)
     found = compared(models, x, repeats=repeats, shifts=shifts)
     if as_json:
         typer.echo(found.to_json())
@@ -203,30 +183,11 @@ def _set_beside(
             console.print(f"written to {json_file}")
 
 
-def _check_writable(path: Path) -> None:
-    """Make the folder a report goes to, before any work is done."""
-    if path.is_dir():
-        raise ValueError(f"a report must be written to a file, got the folder {str(path)!r}.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(
-            f"a report must be in a folder that can be made, got {str(path)!r} ({error.strerror}). "
-            "Choose another."
-        ) from error
-
-
 def _show(console: Console, report: Report, depth: int | None, as_json: bool) -> None:
     if as_json:
         print_json(report.to_dict())
     else:
         console.print(text.render(report.inspection, depth=depth))
-
-
-def output_console() -> Console:
-    """Standard output; a pipe or a file has no width to fit."""
-    console = Console()
-    return console if console.is_terminal else Console(width=1000)
 
 
 def print_json(value: dict[str, Any]) -> None:
@@ -236,47 +197,6 @@ def print_json(value: dict[str, Any]) -> None:
 
 def _asked(node: str | None, output: str | None) -> str:
     return repr(node or output) if node or output else "the output"
-
-
-def _inputs(found: Resolved, name: str, shapes: list[str], batch: int, dtype: str) -> Any:
-    kind = getattr(torch, dtype, None)
-    if not isinstance(kind, torch.dtype):
-        raise ValueError(f"--dtype must be a type of torch, as float32 or int64, got {dtype!r}.")
-    if not shapes:
-        if found.input_shape is None:
-            again = ""
-            if isinstance(found.model, nn.Module):
-                again = (
-                    f" Its forward takes ({', '.join(signature(found.model.forward).parameters)})."
-                )
-            raise ValueError(
-                f"--input must be given for {name!r}: its shape without batch, as 3x224x224 for an "
-                f"image or 1x16000 for a waveform, and again for every further input.{again}"
-            )
-        return torch.empty((batch, *found.input_shape[1:]), dtype=kind)
-    positional, named = [], {}
-    for shape in shapes:
-        key, _, sizes = shape.rpartition("=")
-        tensor = torch.empty((batch, *_sizes(sizes)), dtype=kind)
-        if key:
-            named[key] = tensor
-        else:
-            positional.append(tensor)
-    if named and positional:
-        raise ValueError("--input must be given with names for all inputs or for none.")
-    return named or tuple(positional)
-
-
-def _sizes(text: str) -> tuple[int, ...]:
-    try:
-        sizes = tuple(int(part) for part in text.lower().replace(",", "x").split("x"))
-    except ValueError:
-        raise ValueError(
-            f"--input must be a shape without batch, as 3x513x513, got {text!r}."
-        ) from None
-    if min(sizes) < 1:
-        raise ValueError(f"--input must have lengths of 1 or more, got {text!r}.")
-    return sizes
 
 
 def _axes(text: str | None) -> tuple[int, ...] | None:

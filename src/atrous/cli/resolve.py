@@ -28,10 +28,12 @@ class Resolved:
     Attributes:
         model: the module or exported program.
         input_shape: shape of a usual input with batch; None if not known.
+        source: `file:line` of the callable that makes it; "" if not known.
     """
 
     model: nn.Module | ExportedProgram
     input_shape: tuple[int, ...] | None
+    source: str = ""
 
 
 def resolve(name: str) -> Resolved:
@@ -60,7 +62,10 @@ def resolve(name: str) -> Resolved:
     }
     if place in libraries:
         return libraries[place](member)
-    return Resolved(_make(_member(_module(place), member, place), name), None)
+    found = _member(_module(place), member, place)
+    code = getattr(found, "__code__", None)
+    source = f"{code.co_filename}:{code.co_firstlineno}" if code else ""
+    return Resolved(_make(found, name), None, source)
 
 
 def _in_a_library(name: str) -> str:

@@ -41,10 +41,18 @@ class Place:
         return self.calls[-1] if self.calls else self.module
 
     @cached_property
+    def frames(self) -> tuple[str, ...]:
+        """`file:line` of the frames outside torch, outermost first."""
+        return tuple(
+            f"{m['file']}:{m['line']}"
+            for m in _FRAME.finditer(self.trace)
+            if not is_torch_file(m["file"])
+        )
+
+    @cached_property
     def source(self) -> str:
         """`file:line` of the last frame outside torch; "" if there is none."""
-        frames = [m for m in _FRAME.finditer(self.trace) if not is_torch_file(m["file"])]
-        return f"{frames[-1]['file']}:{frames[-1]['line']}" if frames else ""
+        return self.frames[-1] if self.frames else ""
 
     @cached_property
     def code(self) -> str:

@@ -25,7 +25,8 @@ class Finding:
         message: what is wrong and why it matters, in a sentence or two, with the numbers.
         fix: code that can be pasted; "" where there is none.
         name: the rule's name, as "holes".
-        source: `file:line` of the call; "" if unknown.
+        source: `file:line` of the call, for the whole model of its class; "" if unknown.
+        made: `file:line` of the statement that makes the module; "" if it is not found.
         numbers: what was measured, for programs.
         autofix: the public function that mends it, as "redesign"; "" if there is none.
     """
@@ -37,8 +38,14 @@ class Finding:
     fix: str = ""
     name: str = ""
     source: str = ""
+    made: str = ""
     numbers: Mapping[str, Number] = field(default_factory=dict)
     autofix: str = ""
+
+    @property
+    def line(self) -> str:
+        """`file:line` of what to change: where the module is made, else where it is called."""
+        return self.made or self.source
 
     def __str__(self) -> str:
         where = self.path or "the model"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from inspect import cleandoc
@@ -165,7 +165,7 @@ def find_rule(code: str) -> LintRule:
     raise ValueError(f"rule must be a code or a name, got {code!r}.{nearest(code, names)}")
 
 
-def selected(selectors: Iterator[str] | list[str] | tuple[str, ...]) -> set[str]:
+def selected(selectors: Iterable[str]) -> set[str]:
     """The codes that selectors name: "ALL", a code, a name, or the beginning of codes ("ATR1").
 
     Raises:

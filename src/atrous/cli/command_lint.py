@@ -1,0 +1,122 @@
+"""`atrous lint`: what is wrong with a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import atrous
+from atrous.cli.inputs import DEFAULT, Batch, Dtype, ModelName, OfInput, Shapes, inputs
+from atrous.cli.output import check_writable, output_console
+from atrous.cli.progress import working
+from atrous.cli.resolve import resolve
+from atrous.lint.settings import find_settings, read_settings
+from atrous.report.findings import Findings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("lint")(lint)
+
+
+def lint(
+    model: ModelName = DEFAULT,
+    shapes: Shapes = None,
+    batch: Batch = 1,
+    dtype: Dtype = "float32",
+    of_input: OfInput = None,
+    output: Annotated[str | None, typer.Option(help="Judge this output of the model.")] = None,
+    select: Annotated[
+        list[str] | None,
+        typer.Option(help="Only these rules: codes, names, beginnings as ATR1, or ALL."),
+    ] = None,
+    extend_select: Annotated[list[str] | None, typer.Option(help="These rules too.")] = None,
+    ignore: Annotated[list[str] | None, typer.Option(help="Not these rules.")] = None,
+    severity: Annotated[
+        str | None,
+        typer.Option(help="The mildest to show and count: error, warning (default) or note."),
+    ] = None,
+    causal: Annotated[
+        bool | None,
+        typer.Option("--causal/--no-causal", help="No output may read the future."),
+    ] = None,
+    field: Annotated[int | None, typer.Option(help="The field that is wanted.")] = None,
+    length: Annotated[
+        int | None, typer.Option(help="Length of the examples it is trained on.")
+    ] = None,
+    stream: Annotated[
+        bool | None, typer.Option("--stream/--no-stream", help="It is meant to be streamed.")
+    ] = None,
+    tile: Annotated[
+        bool | None, typer.Option("--tile/--no-tile", help="It is meant to be run in tiles.")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="The pyproject.toml to read; by default the nearest upwards from here."),
+    ] = None,
+    isolated: Annotated[bool, typer.Option("--isolated", help="Read no pyproject.toml.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    sarif: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write SARIF 2.1.0; - prints it.")
+    ] = None,
+    github: Annotated[
+        bool, typer.Option("--github", help="Print annotations for a GitHub workflow.")
+    ] = False,
+) -> None:
+    """Tell what is wrong with MODEL: where, with which numbers, and how to mend it.
+
+    Exit code 0 without findings, 1 with findings, 2 if it could not run or a rule could not judge.
+    `atrous rule CODE` explains a rule. Rules, settings and ignores can stand in pyproject.toml,
+    under `[tool.atrous.lint]`.
+    """
+    if as_json + github + (sarif == "-") > 1:
+        raise ValueError("only one of --json, --github and --sarif - must be given.")
+    if config is not None and isolated:
+        raise ValueError("--config and --isolated must not be given together. Choose one.")
+    if sarif is not None and sarif != "-":
+        check_writable(Path(sarif))
+    settings = None if isolated else (config or find_settings())
+    if settings is not None:
+        # Mistakes in it are told before any work is done.
+        read_settings(settings)
+    with working(f"loading {model}"):
+        resolved = resolve(model)
+    x = inputs(resolved, model, shapes or [], batch, dtype)
+    with working(f"judging {model}"):
+        found = atrous.lint(
+            resolved.model, x, input=of_input, output=output, settings=settings,
+            select=_split(select), ignore=_split(ignore), extend_select=_split(extend_select),
+            severity=severity,  # type: ignore[arg-type] # checked where it is used
+            causal=causal, field=field, length=length, stream=stream, tile=tile,
+        )  # fmt: skip
+    if resolved.source:
+        found = found.located(resolved.source)
+    _show(found, as_json, sarif, github)
+    if found:
+        raise typer.Exit(1)
+    if found.judgement.unjudged:
+        raise typer.Exit(2)
+
+
+def _show(found: Findings, as_json: bool, sarif: str | None, github: bool) -> None:
+    written = found.to_sarif(sarif if sarif != "-" else None) if sarif is not None else ""
+    if sarif == "-":
+        typer.echo(written)
+    elif as_json:
+        typer.echo(found.to_json())
+    elif github:
+        if found:
+            typer.echo(found.to_github())
+    else:
+        output_console().print(found)
+        if sarif is not None:
+            output_console().print(f"written to {sarif}", markup=False)
+
+
+def _split(given: list[str] | None) -> list[str] | None:
+    """Selectors, which may be given one by one or with commas."""
+    if given is None:
+        return None
+    return [name.strip() for text in given for name in text.split(",") if name.strip()]

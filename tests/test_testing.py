@@ -1,0 +1,278 @@
+"""Assertions about models: when they fail, and what they tell. The advice is tried out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from fractions import Fraction
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from atrous.testing import assert_causal, assert_no_holes, assert_receptive_field
+
+
+def stack(*dilations: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
+    return nn.Sequential(
+        *(
+            nn.Conv1d(1, 1, kernel, stride=stride, dilation=d, padding=d * (kernel // 2))
+            for d in dilations
+        )
+    )
+
+
+X = (1, 1, 64)
+
+
+def test_sizes_and_strides_that_are_right_pass() -> None:
+    # 1 + 2 (1 + 2 + 4) = 15; with stride 2 at every layer 1 + 2 (1 * 1 + 2 * 2 + 4 * 4) = 43.
+    assert_receptive_field(stack(1, 2, 4), X, size=15, stride=1)
+    assert_receptive_field(stack(1, 2, 4, stride=2), X, size=43, stride=8)
+    assert_receptive_field(stack(1, 2, 4), X, size=7, node="1")
+    flat = nn.Conv2d(1, 1, (3, 5), stride=(1, 2))
+    assert_receptive_field(flat, (1, 1, 9, 9), size=(3, 5), stride=(1, 2))
+    up = nn.Upsample(scale_factor=2)
+    assert_receptive_field(up, X, size=1, stride=Fraction(1, 2), axes=2)
+
+
+@pytest.mark.parametrize(("wanted", "advice"), [(17, "dilation=5"), (11, "dilation=2")])
+def test_the_dilation_that_is_advised_gives_the_wanted_size(wanted: int, advice: str) -> None:
+    with pytest.raises(AssertionError, match=r"must be \d+ along axis 2, got size 15") as raised:
+        assert_receptive_field(stack(1, 2, 4), X, size=wanted)
+    told = str(raised.value)
+    assert "Nodes that add most: '2' +8, '1' +4, '0' +2." in told
+    new = int(advice.removeprefix("dilation="))
+    assert f"Use {advice}, padding={new} instead of dilation=4, padding=4 at '2'" in told
+    assert_receptive_field(stack(1, 2, new), X, size=wanted)
+
+
+def test_no_dilation_is_advised_where_none_would_do() -> None:
+    def told(model: nn.Module, size: int) -> str:
+        with pytest.raises(AssertionError, match="must be") as raised:
+            assert_receptive_field(model, X, size=size)
+        return str(raised.value)
+
+    assert "Use" not in told(stack(1, 2, 4), 16)
+    assert "Use" not in told(stack(2), 1)
+
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = stack(4), stack(4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.a(x) + self.b(x)  # type: ignore[no-any-return]
+
+    # With another dilation in one branch the other still reads 9.
+    assert "Use" not in told(Branches(), 7)
+    assert "'a.0' (" in told(Branches(), 7) or "'a.0' +8" in told(Branches(), 7)
+
+
+def test_fields_that_are_global_or_unknown_fail_with_the_cause() -> None:
+    class Pooled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = stack(1, 2)
+            self.pool = nn.AdaptiveAvgPool1d(1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.body(x)
+            return y + self.pool(y)  # type: ignore[no-any-return]
+
+    with pytest.raises(AssertionError, match=r"global; 7 without .*\n?.*because of pool"):
+        assert_receptive_field(Pooled(), X, size=7)
+    assert_receptive_field(Pooled(), X, size=7, local=True)
+    assert_receptive_field(Pooled(), X, size=64)
+
+    class Odd(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.special.bessel_j0(x)
+
+    with pytest.raises(AssertionError, match="got an unknown one"):
+        assert_receptive_field(Odd(), X, size=1)
+    with pytest.raises(AssertionError, match="must be known, got unknown"):
+        assert_causal(Odd(), X)
+
+
+def test_wrong_strides_name_where_they_come_from() -> None:
+    with pytest.raises(AssertionError, match="stride of the field of '2' must be 4") as raised:
+        assert_receptive_field(stack(1, 1, 1, stride=2), X, stride=4)
+    assert "It is 2 from '0' on, 4 from '1' on, 8 from '2' on." in str(raised.value)
+
+
+def test_wrong_arguments() -> None:
+    with pytest.raises(ValueError, match="size or stride must be given"):
+        assert_receptive_field(stack(1), X)
+    with pytest.raises(ValueError, match="one number or one for each of the axes 2, got"):
+        assert_receptive_field(stack(1), X, size=(3, 3))
+    with pytest.raises(KeyError, match="Did you mean"):
+        assert_no_holes(stack(1, 2), X, node="00")
+    with pytest.raises(ValueError, match="between -3 and 2"):
+        assert_causal(stack(1), X, axis=3)
+
+
+@pytest.mark.parametrize("dilations", [(1, 2, 9), (1, 3, 10), (2, 1, 9), (2, 2), (1, 4)])
+def test_the_largest_dilation_that_is_advised_leaves_no_holes(dilations: tuple[int, ...]) -> None:
+    with pytest.raises(AssertionError, match="holes") as raised:
+        assert_no_holes(stack(*dilations), X)
+    told = str(raised.value)
+    first = int(told.partition("holes come from '")[2][0])
+    most, _, now = told.partition("at most ")[2].rstrip(".").partition(" there instead of ")
+    assert int(now) == dilations[first]
+    mended = [*dilations[:first], int(most)]
+    assert_no_holes(stack(*mended), X)
+    with pytest.raises(AssertionError, match="holes"):
+        assert_no_holes(stack(*mended[:-1], int(most) + 1), X)
+
+
+def test_holes_before_strides_and_in_two_dimensions() -> None:
+    # After a stride of 4, neighbours see three inputs each, 4 apart: no dilation mends that.
+    with pytest.raises(AssertionError, match="taps lie 4 apart where each reads 3"):
+        assert_no_holes(nn.Sequential(nn.Conv1d(1, 1, 3, stride=4), nn.Conv1d(1, 1, 3)), X)
+
+    class Cross(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Conv2d(1, 1, (3, 1), padding=(1, 0))
+            self.b = nn.Conv2d(1, 1, (1, 3), padding=(0, 1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.a(x) + self.b(x)  # type: ignore[no-any-return]
+
+    # The corners of the square of nine are read by neither.
+    with pytest.raises(AssertionError, match=r"3 x 3, got 55.6%: 4 holes") as raised:
+        assert_no_holes(Cross(), (1, 1, 9, 9))
+    assert "Along no single axis" in str(raised.value)
+    assert_no_holes(Cross(), (1, 1, 9, 9), min_density=5 / 9)
+
+
+class Causal(nn.Module):
+    """Convolutions padded on the left alone, or with a wrong one among them."""
+
+    def __init__(self, *, wrong: int | None = None) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.Conv1d(1, 1, 3, dilation=d, padding=d if k == wrong else 0)
+            for k, d in enumerate((1, 2, 4))
+        )
+        self.wrong = wrong
+
+    def forward(self, x: Tensor) -> Tensor:
+        for k, layer in enumerate(self.layers):
+            d = 2**k
+            x = layer(x if k == self.wrong else F.pad(x, (2 * d, 0)))
+        return x
+
+
+def test_nets_that_read_no_future_pass() -> None:
+    assert_causal(Causal(), X)
+    assert_causal(nn.ConstantPad1d((3, 0), 0.0), X)
+
+    class Chomped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(1, 1, 3, dilation=2, padding=4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv(x)[..., :-4]  # type: ignore[no-any-return]
+
+    assert_causal(Chomped(), X)
+
+    class Running(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.cumsum(-1)
+
+    assert_causal(Running(), X)
+
+
+def test_what_a_later_layer_makes_good_is_not_blamed() -> None:
+    class Shifted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = stack(3), stack(2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.b(F.pad(self.a(x), (3, 0))[..., :-3])  # type: ignore[no-any-return]
+
+    with pytest.raises(AssertionError, match=r"got 2 positions\.\n  The first .* is 'b.0'"):
+        assert_causal(Shifted(), X)
+
+
+def test_the_first_layer_that_reads_the_future_is_named_with_its_padding() -> None:
+    with pytest.raises(AssertionError, match="got 2 positions") as raised:
+        assert_causal(Causal(wrong=1), X)
+    told = str(raised.value)
+    assert f"The first to read the future is 'layers.1' ({__file__}:" in told
+    # Kernel 3 with dilation 2 spans 5.
+    assert "Pad 4 positions on the left alone: nn.functional.pad(x, (4, 0))" in told
+    assert "padding=0 instead of padding=2" in told
+    with pytest.raises(AssertionError, match="got 1 position"):
+        assert_causal(Causal(wrong=0), X)
+
+
+def test_delay_counts_positions_after_the_own() -> None:
+    plain = nn.Conv1d(1, 1, 3)
+    assert_causal(plain, X, delay=2)
+    with pytest.raises(AssertionError, match="at most 1 positions after its own position"):
+        assert_causal(plain, X, delay=1)
+
+
+def test_other_axes_and_reads_of_everything() -> None:
+    rows = nn.Conv2d(1, 1, (3, 1), padding=(1, 0))
+    assert_causal(rows, (1, 1, 9, 9))
+    with pytest.raises(AssertionError, match="along axis 2, got 1 position") as raised:
+        assert_causal(rows, (1, 1, 9, 9), axis=-2)
+    assert "Pad 2 positions on the left alone." in str(raised.value)
+
+    class Mean(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x - x.mean(-1, keepdim=True)
+
+    with pytest.raises(AssertionError, match="first to read the future is 'mean'"):
+        assert_causal(Mean(), X)
+
+
+def test_the_model_keeps_its_mode() -> None:
+    model = stack(1, 2).train()
+    assert_no_holes(model, X)
+    assert_causal(nn.Sequential(nn.ReLU()).train(), X)
+    assert model.training
+
+
+TEST = """\
+import sys
+
+
+def test_pytest_has_not_imported_torch():
+    assert "pytest_atrous" in sys.modules
+    assert "torch" not in sys.modules
+    assert "atrous" not in sys.modules
+
+
+def test_fixtures(assert_receptive_field, assert_no_holes, assert_causal):
+    from torch import nn
+
+    net = nn.Conv1d(1, 1, 3, dilation=2)
+    assert_receptive_field(net, (1, 1, 9), size=5)
+    assert_causal(net, (1, 1, 9), delay=4)
+    assert_no_holes(net, (1, 1, 9))
+"""
+
+
+def test_the_plugin_gives_fixtures_and_imports_nothing_heavy(tmp_path: Path) -> None:
+    (tmp_path / "test_net.py").write_text(TEST)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    # Installed by its entry point, it loads by itself; from a bare source tree it is named.
+    installed = any(point.name == "atrous" for point in entry_points(group="pytest11"))
+    named = [] if installed else ["-p", "pytest_atrous"]
+    command = [sys.executable, "-m", "pytest", *named, "-p", "no:cacheprovider", "."]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
+    assert "AssertionError: 'conv1d' must read 100.0% of its field of 5, got 60.0%" in done.stdout
+    # The failure is told at the user's line, not inside the package.
+    assert "assert_no_holes(net, (1, 1, 9))" in done.stdout
+    assert "testing.py" not in done.stdout
