@@ -6,9 +6,10 @@ What it finds
     below `min-density`.
 
 Why it matters
-    Two neighbouring outputs then see different inputs and share nothing: the pattern of the
-    dilation shows in the result (gridding), and a small object can fall between the taps of an
-    output. Layers that read neighbours cannot make up for what was never read before them.
+    What lies in a hole, the output cannot react to: a small object can fall between its taps.
+    Where the positions read have a common factor, neighbouring outputs share no input at all, and
+    the pattern of the dilation shows in the result (gridding). Layers further on cannot make up for
+    what was never read before them.
 
     A hole belongs to one output. At stride 1 every input is still read by some other output; inputs
     that no output reads are `skipped-inputs`.
