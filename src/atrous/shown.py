@@ -1,0 +1,45 @@
+"""How results show themselves, without knowing who draws them.
+
+A result inherits `Shown`. Notebooks ask it for `_repr_html_`, rich for `__rich__`; both pass the
+question to a function that `atrous.report` teaches, one type at a time. So results stay free of
+rendering, imports go down only, and a notebook needs no set-up.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any
+
+
+@singledispatch
+def as_html(result: object) -> str | None:
+    """A result as a fragment of HTML; None, for the text to be shown, where nobody taught how."""
+    return None
+
+
+@singledispatch
+def as_rich(result: object) -> Any:
+    """A result as what rich can print; its text where nobody taught how."""
+    from rich.text import Text
+
+    return Text(str(result))
+
+
+class Shown:
+    """A result that notebooks and rich show as a picture or a table.
+
+    Example:
+        >>> class Answer(Shown):
+        ...     pass
+        >>> @as_html.register
+        ... def _(result: Answer) -> str:
+        ...     return "<b>42</b>"
+        >>> Answer()._repr_html_()
+        '<b>42</b>'
+    """
+
+    def _repr_html_(self) -> str | None:
+        return as_html(self)
+
+    def __rich__(self) -> Any:
+        return as_rich(self)
