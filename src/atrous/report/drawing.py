@@ -31,6 +31,8 @@ def heat_map(found: Projection) -> tuple[str, Reduced]:
     blocks = reduced(found, [_MOST, _MOST])
     logarithmic = found.is_wide and not found.values()[1]
     index = 2 + steps(blocks.largest, _LEVELS - 1, logarithmic)
+    if len({*found.counts[~found.holes].tolist()}) == 1:
+        index[:] = 2 + _LEVELS // 2  # a single count is neither little nor much
     index[blocks.partly] = 1
     index[blocks.empty] = 0
     palette = np.vstack([[rgb(HOLE)], [rgb("#e9a66b")], ramp(_LEVELS - 1)]).astype(np.uint8)
@@ -91,13 +93,14 @@ def bars(found: Projection) -> tuple[str, Reduced]:
     tall = 100.0
     heights = tall * (1 + steps(blocks.largest, 1000, logarithmic)) / 1000
     width = 720 / len(heights)
+    gap = 0.8 if len(heights) <= 200 else 1.0
     drawn, holes = [], []
     for k, height in enumerate(heights.tolist()):
         x = k * width
         if not blocks.empty[k]:
-            drawn.append(f"M{x:.1f} {tall}v{-height:.1f}h{0.8 * width:.2f}V{tall}z")
+            drawn.append(f"M{x:.1f} {tall}v{-height:.1f}h{gap * width:.2f}V{tall}z")
         if blocks.empty[k] or blocks.partly[k]:
-            holes.append(f"M{x:.1f} {tall + 2}h{0.8 * width:.2f}v5h{-0.8 * width:.2f}z")
+            holes.append(f"M{x:.1f} {tall + 2}h{gap * width:.2f}v5h{-gap * width:.2f}z")
     place = ""
     if len(found.places[0]) == 1:
         x = ((found.places[0][0] - found.start[0]) / blocks.block[0] + 0.4) * width
