@@ -16,8 +16,13 @@ Without `ax` a picture gets a figure of its own from pyplot, which notebooks sho
 `atrous.picture`.
 """
 
+from atrous.report.plot.cost import cost as cost
 from atrous.report.plot.coverage import coverage as coverage
+from atrous.report.plot.effective_field import compare as compare
+from atrous.report.plot.effective_field import effective_field as effective_field
 from atrous.report.plot.growth import growth as growth
 from atrous.report.plot.index_map import index_map as index_map
 from atrous.report.plot.kernel import kernel as kernel
+from atrous.report.plot.matrix import matrix as matrix
+from atrous.report.plot.spectrum import spectrum as spectrum
 from atrous.report.plot.stack import stack as stack

@@ -8,13 +8,14 @@ rendering, imports go down only, and a notebook needs no set-up.
 from __future__ import annotations
 
 from functools import singledispatch
+from html import escape
 from typing import Any
 
 
 @singledispatch
-def as_html(result: object) -> str | None:
-    """A result as a fragment of HTML; None, for the text to be shown, where nobody taught how."""
-    return None
+def as_html(result: object) -> str:
+    """A result as a fragment of HTML; its text where nobody taught how."""
+    return f"<pre>{escape(str(result))}</pre>"
 
 
 @singledispatch
@@ -38,7 +39,7 @@ class Shown:
         '<b>42</b>'
     """
 
-    def _repr_html_(self) -> str | None:
+    def _repr_html_(self) -> str:
         return as_html(self)
 
     def __rich__(self) -> Any:

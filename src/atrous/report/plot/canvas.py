@@ -83,15 +83,19 @@ def colour_bar(ax: Axes, shown: Any, label: str, *, whole: bool = False) -> None
     if figure is None:
         return
     ticks = MaxNLocator(integer=True) if whole and not isinstance(shown.norm, LogNorm) else None
-    bar = figure.colorbar(shown, ax=ax, label=label, ticks=ticks)
+    # Inside the axes' own frame, so that it is as tall as the image.
+    beside = ax.inset_axes((1.03, 0.0, 0.04, 1.0))
+    bar = figure.colorbar(shown, cax=beside, label=label, ticks=ticks)
     bar.outline.set_visible(False)
 
 
-def level(ax: Axes, at: float, text: str, *, vertical: bool = False) -> None:
+def bound(ax: Axes, at: float, *, colour: str = QUIET) -> None:
+    """A dashed line from bottom to top."""
+    ax.axvline(at, color=colour, linestyle=(0, (4, 3)), linewidth=1, zorder=1)
+
+
+def level(ax: Axes, at: float, text: str) -> None:
     """A dashed level with its name."""
-    if vertical:
-        ax.axvline(at, color=QUIET, linestyle=(0, (4, 3)), linewidth=1, zorder=1)
-        return
     ax.axhline(at, color=QUIET, linestyle=(0, (4, 3)), linewidth=1, zorder=1)
     ax.annotate(
         text,
