@@ -233,6 +233,7 @@ def _folded(
 ) -> RouteTree:
     """Levels and readings, without nodes that only pass positions on."""
     alive = _alive(program, source, reads)
+    alive.setdefault(source.name, set())
     alive.setdefault(node.name, set()).add(at)
     passed = {
         name: program.nodes[name].operands[0].name

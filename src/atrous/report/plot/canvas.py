@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from atrous.report.colours import HOLE, QUIET, RAMP
 
 if TYPE_CHECKING:
@@ -47,9 +45,7 @@ def ramp_map() -> Colormap:
     """The ramp as a map of matplotlib; what is masked has the colour of holes."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    found = LinearSegmentedColormap.from_list("atrous", list(RAMP))
-    found.set_bad(HOLE)
-    return found
+    return LinearSegmentedColormap.from_list("atrous", list(RAMP)).with_extremes(bad=HOLE)
 
 
 def whole_ticks(ax: Axes, *axes: str) -> None:
@@ -106,17 +102,3 @@ def level(ax: Axes, at: float, text: str) -> None:
         color=QUIET,
         fontsize="small",
     )
-
-
-def as_floats(counts: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Counts as floats; those beyond what floats hold become infinite."""
-    if counts.dtype.kind != "O":
-        return counts.astype(np.float64)
-    return np.array([_as_float(c) for c in counts.ravel()], dtype=np.float64).reshape(counts.shape)
-
-
-def _as_float(count: int) -> float:
-    try:
-        return float(count)
-    except OverflowError:
-        return float("inf")
