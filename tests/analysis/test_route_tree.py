@@ -25,16 +25,17 @@ class Residual(nn.Module):
 
 
 class Halves(nn.Module):
-    """Two channels, each seen by its own layer."""
+    """Two channels, each seen by its own layer: one of three taps, one of one."""
 
-    def __init__(self) -> None:
+    def __init__(self, dilation: int, wide: int) -> None:
         super().__init__()
-        self.wide = conv(dilation=4, padding=4)
-        self.near = conv(k=1)
+        both = [conv(k=1), conv(k=1)]
+        both[wide] = conv(dilation=dilation, padding=dilation)
+        self.parts = nn.ModuleList(both)
 
     def forward(self, x: Tensor) -> Tensor:
-        first, second = x.split(1, dim=1)
-        return torch.cat([self.wide(first), self.near(second)], 1)
+        halves = zip(self.parts, x.split(1, dim=1), strict=True)
+        return torch.cat([part(half) for part, half in halves], 1)
 
 
 class Gate(nn.Module):
@@ -62,7 +63,9 @@ NETS = {
     "residual": (Residual(), 22),
     "grouped": (nn.Sequential(conv((2, 4), groups=2), conv((4, 2), groups=2, dilation=2)), 20),
     "nearest": (nn.Sequential(nn.Upsample(scale_factor=2), conv(dilation=2)), 12),
-    "halves": (nn.Sequential(conv((1, 2)), Halves(), conv((2, 1))), 24),
+    "halves": (nn.Sequential(conv((1, 2)), Halves(4, 0), conv((2, 1))), 24),
+    # One position of the first is reached through one channel and, by another route, the other.
+    "crossed": (nn.Sequential(conv((1, 2), 1), Halves(5, 1), Halves(2, 0), conv((2, 1), 1)), 30),
     "gate": (nn.Sequential(conv(dilation=2), Gate()), 14),
 }  # fmt: skip
 
