@@ -26,7 +26,14 @@ def as_rich(result: object) -> Any:
     return Text(str(result))
 
 
-class Shown:
+class InNotebooks:
+    """A result that notebooks show; for those that know rich themselves."""
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
+
+
+class Shown(InNotebooks):
     """A result that notebooks and rich show as a picture or a table.
 
     Example:
@@ -38,9 +45,6 @@ class Shown:
         >>> Answer()._repr_html_()
         '<b>42</b>'
     """
-
-    def _repr_html_(self) -> str:
-        return as_html(self)
 
     def __rich__(self) -> Any:
         return as_rich(self)

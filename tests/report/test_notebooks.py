@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
 from matplotlib import image
 from torch import nn
 
@@ -122,3 +123,28 @@ def test_results_nobody_taught_show_their_text() -> None:
             return "1 < 2"
 
     assert Plain()._repr_html_() == "<pre>1 &lt; 2</pre>"
+
+
+def test_an_effective_field_is_its_text_and_an_image_whose_darkest_pixel_is_the_peak() -> None:
+    net = nn.Sequential(*(nn.Conv2d(1, 1, 3, padding=1) for _ in range(3)))
+    found = atrous.effective_field(net, torch.randn(2, 1, 20, 30))
+    (drawn,) = parsed(found).iter("img")
+    data = drawn.attrib["src"].removeprefix("data:image/png;base64,")
+    pixels = image.imread(BytesIO(b64decode(data)), format="png")[..., :3].mean(-1)
+    assert pixels.shape == found.energy.shape
+    assert pixels.argmin() == found.energy.argmax()
+    line = atrous.effective_field(nn.Conv1d(1, 1, 3), torch.randn(2, 1, 20))
+    assert "axis 2:" in line._repr_html_()
+
+
+@pytest.mark.parametrize("name", ["matrix", "spectrum", "aliasing", "cost", "compare"])
+def test_tables_are_shown_as_they_print(name: str) -> None:
+    net, shape = nn.Conv1d(1, 1, 3, stride=2), (1, 1, 20)
+    found = {
+        "matrix": lambda: atrous.matrix(net, shape),
+        "spectrum": lambda: atrous.spectrum(net, shape),
+        "aliasing": lambda: atrous.aliasing(net, shape),
+        "cost": lambda: atrous.cost(net, shape),
+        "compare": lambda: atrous.compare([net], shape),
+    }[name]()
+    assert parsed(found)[0].text == str(found).strip("\n") or str(found) in parsed(found)[0].text

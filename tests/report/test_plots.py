@@ -5,8 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from types import SimpleNamespace
+from dataclasses import replace
 from typing import Any
 
 import matplotlib
@@ -17,10 +16,11 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle, Ellipse, Rectangle
 from torch import nn
 
 import atrous
-from atrous import plot
+from atrous import EffectiveField, plot
 from atrous.geometry import Window, index_map
 from atrous.models import create
 from atrous.report.colours import HOLE, RAMP, ramp, rgb
@@ -61,68 +61,29 @@ def pixel(ax: Axes, x: float, y: float) -> tuple[int, ...]:
     return tuple(int(c) for c in image[image.shape[0] - 1 - int(row), int(column)][:3])
 
 
-@dataclass
-class Spread:
-    """What pictures need of an effective field along one axis."""
-
-    axis: int
-    profile: np.ndarray
-    centre: float
-    std: float
-    gaussian: Any
-    span: Any
+def effective(shape: tuple[int, ...] = (1, 1, 24, 28), dilation: int = 1) -> EffectiveField:
+    """Equal positive weights: the energy of each position is its share of the routes."""
+    net = stack_1d(*[dilation] * 4) if len(shape) == 3 else stack_2d(*[dilation] * 4)
+    for parameter in net.parameters():
+        parameter.data.fill_(1.0)
+    return atrous.effective_field(net, torch.zeros(shape))
 
 
-@dataclass
-class Measured:
-    node: str
-    input: str
-    energy: np.ndarray
-    axes: tuple[Spread, ...]
-
-    def radius(self, share: float = 0.95) -> float:
-        return 10 * share
+def box_layers(*dilations: int) -> nn.Module:
+    """Layers of three equal taps that add up to 1."""
+    net = nn.Sequential(*(nn.Conv1d(1, 1, 3, dilation=d, bias=False) for d in dilations))
+    for parameter in net.parameters():
+        parameter.data.fill_(1 / 3)
+    return net
 
 
-def bell(axis: int, length: int, centre: float, std: float) -> Spread:
-    profile = np.exp(-0.5 * ((np.arange(length) - centre) / std) ** 2)
-    fit = SimpleNamespace(
-        centre=centre, width=std, height=float(profile.max() / profile.sum()), r_squared=1.0
-    )
-    span = SimpleNamespace(start=int(centre - 3 * std), stop=int(centre + 3 * std) + 1)
-    return Spread(axis, profile / profile.sum(), centre, std, fit, span)
+def designs() -> dict[str, nn.Module]:
+    """The same span: 17 taps, and 3 taps 8 apart."""
+    return {
+        "dense": nn.Conv1d(8, 8, 17, bias=False),
+        "dilated": nn.Conv1d(8, 8, 3, dilation=8, bias=False),
+    }
 
-
-def measured(*spreads: Spread) -> Measured:
-    energy = spreads[0].profile
-    for spread in spreads[1:]:
-        energy = np.multiply.outer(energy, spread.profile)
-    return Measured("head", "x", energy, spreads)
-
-
-class Response:
-    """A box of three taps at a dilation: gain |1 + 2 cos(d w)| / 3."""
-
-    bands = ((0.0, 0.3), (1.2, 1.9))
-
-    def __init__(self, dilation: int) -> None:
-        self.axis, self.dilation, self.images = 2, dilation, dilation
-
-    def gain(self, frequency: float) -> float:
-        return float(abs(1 + 2 * np.cos(self.dilation * frequency)) / 3)
-
-    def curve(self, points: int) -> np.ndarray:
-        return np.array([self.gain((k + 0.5) * np.pi / points) for k in range(points)])
-
-
-def layer(label: str, dilation: int) -> SimpleNamespace:
-    return SimpleNamespace(label=label, axes=(Response(dilation),))
-
-
-COSTS = {
-    "dense": SimpleNamespace(parameters=1000, macs=4_000_000, inference=5000),
-    "dilated": SimpleNamespace(parameters=100, macs=400_000, inference=5000),
-}
 
 DRAWN: dict[str, Callable[..., Axes]] = {
     "kernel": lambda **k: plot.kernel((3, 2), (2, 3), **k),
@@ -132,14 +93,10 @@ DRAWN: dict[str, Callable[..., Axes]] = {
     "growth": lambda **k: plot.growth(atrous.inspect(stack_1d(1, 2), (1, 1, 16)), **k),
     "stack": lambda **k: plot.stack(atrous.routes(stack_1d(1, 2), (1, 1, 16)), **k),
     "matrix": lambda **k: plot.matrix(atrous.matrix(stack_1d(2), (1, 1, 8)), **k),
-    "effective_field": lambda **k: plot.effective_field(
-        measured(bell(2, 30, 14, 3), bell(3, 40, 20, 4)), **k
-    ),
-    "compare": lambda **k: plot.compare(
-        measured(bell(2, 30, 14, 3)), measured(bell(2, 30, 14, 5)), **k
-    ),
-    "spectrum": lambda **k: plot.spectrum(layer("conv", 4), **k),
-    "cost": lambda **k: plot.cost(COSTS, **k),
+    "effective_field": lambda **k: plot.effective_field(effective(), **k),
+    "compare": lambda **k: plot.compare(effective((1, 1, 40)), effective((1, 1, 40), 2), **k),
+    "spectrum": lambda **k: plot.spectrum(atrous.spectrum(box_layers(1, 4), (1, 1, 40)), **k),
+    "cost": lambda **k: plot.cost(atrous.compare(designs(), (1, 8, 64)), **k),
 }
 
 
@@ -369,67 +326,89 @@ def test_a_large_matrix_keeps_the_largest_of_each_block() -> None:
     plot.matrix(sparse.csr_array((4, 4)), ax=fresh())
 
 
-def test_an_effective_field_has_its_energy_circle_and_fit() -> None:
-    found = measured(bell(2, 30, 14, 3), bell(3, 40, 20, 4))
+def test_an_effective_field_has_its_energy_circle_and_box() -> None:
+    found = effective()
+    expected = gradient(stack_2d(1, 1, 1, 1), (1, 1, 24, 28), (12, 14))
     ax = plot.effective_field(found, share=0.5, ax=fresh())
     shown = ax.images[0].get_array()
-    assert np.array_equal(np.ma.filled(shown, 0), found.energy)
+    assert shown is not None
+    assert np.allclose(np.ma.filled(shown, 0), expected / expected.sum())
     circle, ellipse, box = ax.patches
-    assert circle.get_center() == (20, 14)  # type: ignore[attr-defined]
-    assert circle.get_radius() == 5.0  # type: ignore[attr-defined]
-    assert (ellipse.get_width(), ellipse.get_height()) == (8, 6)  # type: ignore[attr-defined]
-    assert box.get_xy() == (7.5, 4.5)  # type: ignore[attr-defined]
+    assert isinstance(circle, Circle)
+    assert np.allclose(circle.get_center(), (14, 12))
+    distance = np.hypot(*np.ogrid[-12:12, -14:14])
+    held = [expected[distance <= r].sum() / expected.sum() for r in (circle.get_radius(),)]
+    less = expected[distance < circle.get_radius() - 1e-9].sum() / expected.sum()
+    assert less < 0.5 <= held[0]
+    assert isinstance(ellipse, Ellipse)
+    # Four layers of three equal taps: variance 4 * 2 / 3, nearly a Gaussian.
+    assert np.isclose(ellipse.get_width(), 2 * (8 / 3) ** 0.5, rtol=0.05)
+    assert isinstance(box, Rectangle)
+    assert (box.get_xy(), box.get_width(), box.get_height()) == ((9.5, 7.5), 9, 9)
     line = plot.effective_field(found, axis=3, log=True, ax=fresh())
-    assert np.array_equal(line.lines[0].get_ydata(), found.axes[1].profile)
+    profile = np.asarray(line.lines[0].get_ydata())
+    assert np.allclose(profile, expected.sum(0) / expected.sum())
     assert line.get_yscale() == "log"
+
+
+def test_effective_fields_that_cannot_be_drawn_are_refused() -> None:
     with pytest.raises(ValueError, match=r"axis must be one of \[2, 3\], got 4"):
-        plot.effective_field(found, axis=4, ax=fresh())
+        plot.effective_field(effective(), axis=4, ax=fresh())
+    solid = atrous.effective_field(nn.Conv3d(1, 1, 3), torch.zeros(1, 1, 5, 5, 5))
     with pytest.raises(ValueError, match=r"axis must be given for a field of 3 axes"):
-        plot.effective_field(measured(*[bell(a, 9, 4, 1) for a in (2, 3, 4)]), ax=fresh())
-    with pytest.raises(ValueError, match=r"energy above 0"):
-        plot.effective_field(Measured("head", "x", np.zeros(4), ()), ax=fresh())
+        plot.effective_field(solid, ax=fresh())
+    net = nn.Conv1d(1, 1, 3)
+    net.weight.data.zero_()
+    nothing = atrous.effective_field(net, torch.zeros(1, 1, 9))
+    with pytest.raises(ValueError, match=r"energy above 0, got 0 everywhere"):
+        plot.effective_field(nothing, ax=fresh())
 
 
 def test_two_effective_fields_share_axes() -> None:
-    pair = measured(bell(2, 30, 14, 3)), measured(bell(2, 50, 20, 5))
+    pair = effective((1, 1, 40)), effective((1, 1, 60), 2)
     ax = plot.compare(*pair, names=("at first", "trained"), ax=fresh())
-    curves = [line for line in ax.lines if len(line.get_xdata()) > 2]
+    curves = [line for line in ax.lines if len(np.asarray(line.get_xdata())) > 2]
     for line, found in zip(curves, pair, strict=True):
-        assert np.array_equal(line.get_ydata(), found.axes[0].profile)
-    assert [line.get_label() for line in curves] == ["at first: std 3", "trained: std 5"]
+        assert np.array_equal(line.get_ydata(), found.energy)
+    # Variance 4 * 2 / 3, and 4 times that at dilation 2.
+    assert [line.get_label() for line in curves] == ["at first: std 1.63", "trained: std 3.27"]
 
 
 def test_a_spectrum_is_the_gain_with_images_marked() -> None:
-    ax = plot.spectrum(layer("conv", 4), ax=fresh())
-    x, y = ax.lines[0].get_xdata(), ax.lines[0].get_ydata()
-    assert np.allclose(y, np.abs(1 + 2 * np.cos(4 * np.pi * np.asarray(x))) / 3)
-    marks = [line.get_xdata()[0] for line in ax.lines[1:] if len(line.get_xdata()) == 2]
+    found = atrous.spectrum(box_layers(1, 4), (1, 1, 40))
+    ax = plot.spectrum(found, layer="1", ax=fresh())
+    x, y = (np.asarray(data) for data in ax.lines[0].get_data())
+    assert np.allclose(y, np.abs(1 + 2 * np.cos(4 * np.pi * x)) / 3, atol=1e-6)
+    marks = [np.asarray(line.get_xdata())[0] for line in ax.lines[1:] if len(line.get_xdata()) == 2]
     # Images of 0 at multiples of 2 pi / 4, in units of pi.
     assert marks == [0.5, 1.0]
-    model = SimpleNamespace(rows=[layer("a", 1), layer("b", 2)])
-    assert plot.spectrum(model, layer="b", ax=fresh()).get_title().startswith("b, axis 2")
-    stripes = plot.spectrum(model, ax=fresh())
+    alone = plot.spectrum(found.rows[0], ax=fresh())
+    assert alone.get_title() == "0, axis 2, dilation 1"
+    stripes = plot.spectrum(found, ax=fresh())
     shown = stripes.images[0].get_array()
     assert shown is not None
-    assert shown.shape[0] == 2
-    assert np.allclose(shown.max(axis=1), 1)
-    with pytest.raises(KeyError, match=r"layer must be one of 'a', 'b', got 'c'"):
-        plot.spectrum(model, layer="c", ax=fresh())
-    with pytest.raises(ValueError, match=r"axis must be one of 2 for 'a', got 3"):
-        plot.spectrum(model, axis=3, ax=fresh())
+    middles = (np.arange(shown.shape[1]) + 0.5) * np.pi / shown.shape[1]
+    for row, dilation in zip(shown, (1, 4), strict=True):
+        assert np.allclose(row, np.abs(1 + 2 * np.cos(dilation * middles)) / 3, atol=0.01)
+    with pytest.raises(KeyError, match=r"layer must be one of '0', '1', got 'c'"):
+        plot.spectrum(found, layer="c", ax=fresh())
+    with pytest.raises(ValueError, match=r"axis must be one of 2 for '0', got 3"):
+        plot.spectrum(found, axis=3, ax=fresh())
 
 
 def test_costs_are_bars_over_the_first_design() -> None:
-    ax = plot.cost(COSTS, ax=fresh())
-    assert [bar.get_width() for bar in ax.patches] == [1, 1, 1, 0.1, 0.1, 1.0]  # type: ignore[attr-defined]
-    assert {"1k", "100", "4M", "400k", "5k"} <= {text.get_text() for text in ax.texts}
-    compared = SimpleNamespace(
-        designs=tuple(SimpleNamespace(name=n, cost=c) for n, c in COSTS.items())
-    )
-    again = plot.cost(compared, measures=("macs",), ax=fresh())
-    assert [bar.get_width() for bar in again.patches] == [1, 0.1]  # type: ignore[attr-defined]
+    # 8 * 8 * 17 weights and 8 * 8 * 3, over 48 outputs each; memory is alike.
+    ratio = 3 / 17
+    compared = atrous.compare(designs(), (1, 8, 64))
+    ax = plot.cost(compared, ax=fresh())
+    widths = [bar.get_width() for bar in ax.patches if isinstance(bar, Rectangle)]
+    assert widths == [1, 1, 1, ratio, ratio, 1]
+    assert {"1,088", "192", "52,224", "9,216"} <= {text.get_text() for text in ax.texts}
+    costs = {name: atrous.cost(net, (1, 8, 64)) for name, net in designs().items()}
+    again = plot.cost(costs, measures=("macs",), ax=fresh())
+    assert [b.get_width() for b in again.patches if isinstance(b, Rectangle)] == [1, ratio]
     with pytest.raises(ValueError, match=r"measures must be some of parameters, macs, memory"):
-        plot.cost(COSTS, measures=("flops",), ax=fresh())  # type: ignore[arg-type]
+        plot.cost(compared, measures=("flops",), ax=fresh())  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"designs must hold at least one"):
         plot.cost({}, ax=fresh())
 

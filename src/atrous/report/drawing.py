@@ -51,6 +51,22 @@ def heat_map(found: Projection) -> tuple[str, Reduced]:
     )
 
 
+def shades(values: npt.NDArray[np.float64]) -> str:
+    """Values of at least 0 along two axes as an image, the largest darkest; blocks are added up."""
+    block = max(1, -(-max(values.shape) // _MOST))
+    for axis, length in enumerate(values.shape):
+        values = np.add.reduceat(values, np.arange(0, length, block), axis=axis)
+    largest = float(values.max()) or 1.0
+    index = np.rint(values / largest * (_LEVELS - 1)).astype(np.uint8)
+    data = b64encode(png(index, ramp(_LEVELS))).decode()
+    scale = max(1, min(16, 360 // max(index.shape)))
+    height, width = (scale * n for n in index.shape)
+    return (
+        f"<img width='{width}' height='{height}' alt='share of the energy' "
+        f"style='image-rendering:pixelated' src='data:image/png;base64,{data}'/>"
+    )
+
+
 def _output_mark(found: Projection, blocks: Reduced) -> str:
     if [len(own) for own in found.places] != [1, 1]:
         return ""

@@ -8,20 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
 
 from atrous.analysis.coverage import Coverage
+from atrous.analysis.effective import EffectiveField
 from atrous.analysis.field import Field
 from atrous.analysis.route_tree import RouteTree
 from atrous.geometry.index_map import IndexMap
 from atrous.report import drawing
 from atrous.report.colours import HOLE
+from atrous.report.effective import effective_table, profile
 from atrous.report.pictures import picture
 from atrous.report.projection import projection
 from atrous.report.text import describe_field, field_cells
 from atrous.shown import as_html, as_rich
 
+_PROFILE = 100
 _WIDEST = 160
 """Columns of a picture where the console is endless, as a file is."""
 
@@ -100,6 +103,15 @@ def _coverage_html(found: Coverage) -> str:
 
 
 @as_html.register
+def _effective_html(found: EffectiveField) -> str:
+    text = as_pre(str(found))
+    if len(found.axes) == 2:
+        return text + drawing.shades(found.energy)
+    lines = [f"axis {own.axis}: {profile(own, _PROFILE)}" for own in found.axes]
+    return text + as_pre("\n".join(lines))
+
+
+@as_html.register
 def _index_map_html(found: IndexMap) -> str:
     return drawing.cells(found) or as_pre(str(found))
 
@@ -118,6 +130,11 @@ def _field_rich(found: Field) -> Text:
 @as_rich.register
 def _coverage_rich(found: Coverage) -> Group:
     return Group(Text(str(found)), Pictured(found))
+
+
+@as_rich.register
+def _effective_rich(found: EffectiveField) -> RenderableType:
+    return effective_table(found)
 
 
 @as_rich.register

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
+from atrous.analysis.cost import Costs
+from atrous.report import quantities
 from atrous.report.colours import LINES, QUIET
+from atrous.report.comparison import Comparison
 from atrous.report.plot.canvas import axes_for, plain
 
 if TYPE_CHECKING:
@@ -13,47 +16,11 @@ if TYPE_CHECKING:
 
 Measure = Literal["parameters", "macs", "memory"]
 
-_NAMES = {"parameters": "parameters", "macs": "MACs", "memory": "activations (bytes)"}
-
-
-class Costed(Protocol):
-    """What a picture needs of the cost of a model."""
-
-    @property
-    def parameters(self) -> int:
-        """Elements of its parameters."""
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulate operations."""
-
-    @property
-    def inference(self) -> int:
-        """Bytes of activations at one time in inference."""
-
-
-class Named(Protocol):
-    """A design with its name."""
-
-    @property
-    def name(self) -> str:
-        """What to call it."""
-
-    @property
-    def cost(self) -> Costed:
-        """What it costs."""
-
-
-class Compared(Protocol):
-    """Designs side by side."""
-
-    @property
-    def designs(self) -> tuple[Named, ...]:
-        """The designs."""
+_NAMES = {"parameters": "parameters", "macs": "MACs", "memory": "activations"}
 
 
 def cost(
-    designs: Compared | Mapping[str, Costed],
+    designs: Comparison | Mapping[str, Costs],
     *,
     measures: tuple[Measure, ...] = ("parameters", "macs", "memory"),
     ax: Axes | None = None,
@@ -73,6 +40,15 @@ def cost(
     Raises:
         ImportError: if matplotlib is not installed.
         ValueError: if there is no design, or an unknown measure.
+
+    Example:
+        >>> from torch import nn
+        >>> from matplotlib.figure import Figure
+        >>> import atrous
+        >>> dense, dilated = nn.Conv1d(8, 8, 17), nn.Conv1d(8, 8, 3, dilation=8)
+        >>> found = atrous.compare({"dense": dense, "dilated": dilated}, (1, 8, 64))
+        >>> cost(found, ax=Figure().subplots()).get_xlabel()
+        'times that of dense'
     """
     named = (
         dict(designs)
@@ -94,11 +70,16 @@ def cost(
         for group, measure in enumerate(measures):
             value, first = _value(found, measure), _value(next(iter(named.values())), measure)
             ratios.append(value / first if first else float(value > 0))
-            numbers.append(value)
+            numbers.append(_told(value, measure))
             places.append(group + (number - (bars - 1) / 2) * thick)
         colour = LINES[number % len(LINES)]
         drawn = ax.barh(places, ratios, height=0.9 * thick, color=colour, label=name)
-        ax.bar_label(drawn, [_short(value) for value in numbers], padding=3, fontsize="small")
+        ax.bar_label(
+            drawn,
+            numbers,
+            padding=3,
+            fontsize="small",
+        )
     ax.axvline(1, color=QUIET, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
     ax.set_yticks(range(groups), [_NAMES[measure] for measure in measures])
     ax.tick_params(axis="y", length=0)
@@ -110,12 +91,9 @@ def cost(
     return ax
 
 
-def _value(found: Costed, measure: str) -> int:
+def _value(found: Costs, measure: str) -> int:
     return found.inference if measure == "memory" else int(getattr(found, measure))
 
 
-def _short(value: int) -> str:
-    for limit, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if value >= limit:
-            return f"{value / limit:.3g}{unit}"
-    return str(value)
+def _told(value: int, measure: str) -> str:
+    return quantities.size(value) if measure == "memory" else quantities.number(value)

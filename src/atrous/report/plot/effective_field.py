@@ -3,78 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from atrous.analysis.effective import AxisSpread, EffectiveField
 from atrous.report.colours import LINES, QUIET, RAMP
 from atrous.report.plot.canvas import axes_for, bound, colour_bar, plain, ramp_map, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Floats = npt.NDArray[np.float64]
-
-
-class _Curve(Protocol):
-    @property
-    def centre(self) -> float: ...
-    @property
-    def width(self) -> float: ...
-    @property
-    def height(self) -> float: ...
-    @property
-    def r_squared(self) -> float: ...
-
-
-class _Span(Protocol):
-    @property
-    def start(self) -> int: ...
-    @property
-    def stop(self) -> int: ...
-
-
-class _Spread(Protocol):
-    @property
-    def axis(self) -> int: ...
-    @property
-    def profile(self) -> Floats: ...
-    @property
-    def centre(self) -> float: ...
-    @property
-    def std(self) -> float: ...
-    @property
-    def gaussian(self) -> _Curve: ...
-    @property
-    def span(self) -> _Span | None: ...
-
-
-class Measured(Protocol):
-    """What a picture needs of an effective field."""
-
-    @property
-    def node(self) -> str:
-        """The value whose output it is."""
-
-    @property
-    def input(self) -> str:
-        """The input."""
-
-    @property
-    def energy(self) -> Floats:
-        """The share of each input position."""
-
-    @property
-    def axes(self) -> Sequence[_Spread]:
-        """How it is spread along each axis; empty if all is 0."""
-
-    def radius(self, share: float = 0.95) -> float:
-        """Radius of the smallest ball around the centre of mass that holds a share."""
-
 
 def effective_field(
-    found: Measured,
+    found: EffectiveField,
     *,
     axis: int | None = None,
     share: float = 0.95,
@@ -102,6 +44,16 @@ def effective_field(
     Raises:
         ImportError: if matplotlib is not installed.
         ValueError: if there is no such axis, it must be given, or the energy is 0 everywhere.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from matplotlib.figure import Figure
+        >>> import atrous
+        >>> net = nn.Sequential(*(nn.Conv2d(1, 1, 3, padding=1) for _ in range(4)))
+        >>> found = atrous.effective_field(net, torch.randn(2, 1, 32, 32))
+        >>> effective_field(found, ax=Figure().subplots()).get_title()
+        'effective field of 3 on input'
     """
     own = _chosen(found, axis)
     if len(own) == 1:
@@ -128,8 +80,8 @@ def effective_field(
 
 
 def compare(
-    before: Measured,
-    after: Measured,
+    before: EffectiveField,
+    after: EffectiveField,
     *,
     axis: int | None = None,
     names: tuple[str, str] = ("before", "after"),
@@ -165,11 +117,9 @@ def compare(
     return ax
 
 
-def _chosen(found: Measured, axis: int | None) -> list[_Spread]:
-    if not found.axes:
-        raise ValueError(
-            "found must have an energy above 0, got 0 everywhere. Choose another output."
-        )
+def _chosen(found: EffectiveField, axis: int | None) -> list[AxisSpread]:
+    if found.zero:
+        raise ValueError(f"found must have an energy above 0, got 0 everywhere. {found.note}")
     known = [spread.axis for spread in found.axes]
     if axis is None:
         if len(known) > 2:
@@ -182,14 +132,14 @@ def _chosen(found: Measured, axis: int | None) -> list[_Spread]:
     return [found.axes[known.index(axis)]]
 
 
-def _curve(ax: Axes, spread: _Spread, name: str, colour: str, *, log: bool) -> None:
+def _curve(ax: Axes, spread: AxisSpread, name: str, colour: str, *, log: bool) -> None:
     positions = np.arange(len(spread.profile))
     ax.plot(positions, spread.profile, color=colour, linewidth=1.6, label=name)
     if log:
         ax.set_yscale("log")
 
 
-def _gaussian(ax: Axes, spread: _Spread) -> None:
+def _gaussian(ax: Axes, spread: AxisSpread) -> None:
     fit = spread.gaussian
     if fit.width <= 0:
         return
@@ -199,7 +149,7 @@ def _gaussian(ax: Axes, spread: _Spread) -> None:
             label=f"Gaussian, std {fit.width:.3g}, R² {fit.r_squared:.2f}")  # fmt: skip
 
 
-def _shown(spread: _Spread) -> tuple[float, float]:
+def _shown(spread: AxisSpread) -> tuple[float, float]:
     """What is read by the theory and a tenth more, inside the input."""
     length = len(spread.profile)
     if spread.span is None:
@@ -208,7 +158,7 @@ def _shown(spread: _Spread) -> tuple[float, float]:
     return max(spread.span.start - margin, 0) - 0.5, min(spread.span.stop + margin, length) - 0.5
 
 
-def _bounds(ax: Axes, spread: _Spread) -> None:
+def _bounds(ax: Axes, spread: AxisSpread) -> None:
     if spread.span is not None:
         for end in (spread.span.start - 0.5, spread.span.stop - 0.5):
             bound(ax, end)
@@ -224,7 +174,9 @@ def _finish_curve(ax: Axes, axis: int) -> None:
     ax.legend(frameon=False, fontsize="small")
 
 
-def _heat_map(ax: Axes, found: Measured, own: Sequence[_Spread], share: float, log: bool) -> None:
+def _heat_map(
+    ax: Axes, found: EffectiveField, own: Sequence[AxisSpread], share: float, log: bool
+) -> None:
     from matplotlib.colors import LogNorm, Normalize
     from matplotlib.patches import Circle, Ellipse, Rectangle
 

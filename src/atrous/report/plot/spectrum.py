@@ -4,70 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import pi
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from atrous.analysis.spectrum import AxisSpectrum, LayerSpectrum, Spectrum
 from atrous.report.colours import LINES, QUIET
 from atrous.report.plot.canvas import axes_for, bound, colour_bar, plain, ramp_map
+from atrous.report.spectrum_text import SpectrumReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Floats = npt.NDArray[np.float64]
-
 _POINTS = 512
 
 
-class AxisResponse(Protocol):
-    """What a picture needs of a layer along one axis."""
-
-    @property
-    def axis(self) -> int:
-        """The layer's axis."""
-
-    @property
-    def dilation(self) -> int:
-        """From one tap to the next."""
-
-    @property
-    def images(self) -> int:
-        """How often the passband appears over the whole circle."""
-
-    @property
-    def bands(self) -> Sequence[tuple[float, float]]:
-        """The frequencies in [0, pi] that are passed."""
-
-    def gain(self, frequency: float) -> float:
-        """The gain at a frequency in radians per position."""
-
-    def curve(self, points: int) -> Floats:
-        """The gain in so many equal cells of [0, pi]."""
-
-
-class LayerResponse(Protocol):
-    """What a picture needs of a layer."""
-
-    @property
-    def label(self) -> str:
-        """Its module path, or its name."""
-
-    @property
-    def axes(self) -> Sequence[AxisResponse]:
-        """What it passes along each axis."""
-
-
-class ModelResponse(Protocol):
-    """What a picture needs of a model."""
-
-    @property
-    def rows(self) -> Sequence[LayerResponse]:
-        """One per layer."""
-
-
 def spectrum(
-    found: ModelResponse | LayerResponse,
+    found: SpectrumReport | Spectrum | LayerSpectrum,
     *,
     layer: str | None = None,
     axis: int | None = None,
@@ -92,6 +45,15 @@ def spectrum(
         ImportError: if matplotlib is not installed.
         KeyError: if there is no such layer.
         ValueError: if there is no such axis, or no layer at all.
+
+    Example:
+        >>> from torch import nn
+        >>> from matplotlib.figure import Figure
+        >>> import atrous
+        >>> net = nn.Sequential(nn.Conv1d(1, 4, 3), nn.Conv1d(4, 4, 3, dilation=4))
+        >>> found = atrous.spectrum(net, (1, 1, 64))
+        >>> spectrum(found, layer="1", ax=Figure().subplots()).get_title()
+        '1, axis 2, dilation 4: 4 images of the passband'
     """
     rows = _rows(found, layer)
     if len(rows) == 1:
@@ -104,8 +66,10 @@ def spectrum(
     return ax
 
 
-def _rows(found: ModelResponse | LayerResponse, layer: str | None) -> list[LayerResponse]:
-    rows: list[LayerResponse] = list(getattr(found, "rows", [found]))
+def _rows(
+    found: SpectrumReport | Spectrum | LayerSpectrum, layer: str | None
+) -> list[LayerSpectrum]:
+    rows = [found] if isinstance(found, LayerSpectrum) else list(found.rows)
     if layer is not None:
         named = [row for row in rows if row.label == layer]
         if not named:
@@ -118,7 +82,7 @@ def _rows(found: ModelResponse | LayerResponse, layer: str | None) -> list[Layer
     return rows
 
 
-def _along(row: LayerResponse, axis: int | None) -> AxisResponse:
+def _along(row: LayerSpectrum, axis: int | None) -> AxisSpectrum:
     for own in row.axes:
         if axis is None or own.axis == axis:
             return own
@@ -126,7 +90,7 @@ def _along(row: LayerResponse, axis: int | None) -> AxisResponse:
     raise ValueError(f"axis must be one of {known} for {row.label!r}, got {axis}.")
 
 
-def _curve(ax: Axes, row: LayerResponse, axis: int | None) -> None:
+def _curve(ax: Axes, row: LayerSpectrum, axis: int | None) -> None:
     own = _along(row, axis)
     at = np.linspace(0, 1, _POINTS + 1)
     gains = np.array([own.gain(float(x) * pi) for x in at])
@@ -152,7 +116,7 @@ def _curve(ax: Axes, row: LayerResponse, axis: int | None) -> None:
     )
 
 
-def _stripes(ax: Axes, rows: Sequence[LayerResponse], axis: int | None) -> None:
+def _stripes(ax: Axes, rows: Sequence[LayerSpectrum], axis: int | None) -> None:
     told = [(row, _along(row, axis)) for row in rows]
     curves = np.stack([own.curve(_POINTS) for _, own in told])
     largest = curves.max(axis=1, keepdims=True)
