@@ -102,7 +102,9 @@ def _curve(ax: Axes, row: LayerSpectrum, axis: int | None) -> None:
         bound(ax, 2 * k / own.images, colour=LINES[1])
     if own.images > 1:
         ax.plot([], [], color=LINES[1], linestyle=(0, (4, 3)), linewidth=1, label="images of 0")
-    ax.legend(loc="lower left", fontsize="small", frameon=False)
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize="small",
+                  frameon=False, borderaxespad=0.1)  # fmt: skip
     ax.set_xlim(0, 1)
     ax.set_ylim(bottom=0)
     ax.set_ylabel("gain")
@@ -113,6 +115,7 @@ def _curve(ax: Axes, row: LayerSpectrum, axis: int | None) -> None:
         f"{row.label}, axis {own.axis}, dilation {own.dilation}"
         + (f": {count} images of the passband" if count > 1 else ""),
         fontsize="medium",
+        pad=24 if ax.get_legend() else None,
     )
 
 
