@@ -15,6 +15,9 @@ frequency_response(w, f), alias_energy(w, stride=), safe_stride(w_c, d)   for si
 cost(model, x)              parameters, MACs and activation memory, by node and by module
 compare(designs, x)         designs side by side: field, cost, time, what shifts do
 lint(model, x)              findings: what is wrong, where, with which numbers, and how to mend it
+routes(model, x, at=None)   the positions of every layer between one output and the input: a tree
+plot                        pictures of all of it by matplotlib: plot.coverage(...), plot.stack(...)
+picture(result)             the same as text, for terminals
 rule("namespace.name")      teach how an operator reads its inputs
 geometry                    the index mathematics by itself: relations, index maps, sizes
 nn                          modules: the stationary wavelet transform
@@ -24,6 +27,7 @@ from importlib.metadata import version as _version
 
 from atrous import geometry as geometry
 from atrous import nn as nn
+from atrous import plot as plot
 from atrous.analysis.blind import BlindPerturbation as BlindPerturbation
 from atrous.analysis.coverage import Coverage as Coverage
 from atrous.analysis.effective import EffectiveField as EffectiveField
@@ -31,6 +35,7 @@ from atrous.analysis.field import AxisField as AxisField
 from atrous.analysis.field import Field as Field
 from atrous.analysis.matrix import LinearMap as LinearMap
 from atrous.analysis.matrix import NonlinearError as NonlinearError
+from atrous.analysis.route_tree import RouteTree as RouteTree
 from atrous.api.blind import hidden_perturbation as hidden_perturbation
 from atrous.api.cost import compare as compare
 from atrous.api.cost import cost as cost
@@ -41,6 +46,8 @@ from atrous.api.fields import receptive_field as receptive_field
 from atrous.api.inspect import inspect as inspect
 from atrous.api.lint import lint as lint
 from atrous.api.matrix import matrix as matrix
+from atrous.api.picture import picture as picture
+from atrous.api.routes import routes as routes
 from atrous.api.spectrum import alias_energy as alias_energy
 from atrous.api.spectrum import aliasing as aliasing
 from atrous.api.spectrum import chain_response as chain_response
@@ -51,6 +58,7 @@ from atrous.api.spectrum import spectrum as spectrum
 from atrous.graph.rule import rule as rule
 from atrous.graph.shell import CaptureError as CaptureError
 from atrous.lint.finding import Finding as Finding
+from atrous.report import fragments as _fragments  # noqa: F401 - results learn to show themselves
 from atrous.report.comparison import Comparison as Comparison
 from atrous.report.cost import Cost as Cost
 from atrous.report.findings import Findings as Findings

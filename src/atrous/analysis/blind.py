@@ -11,10 +11,11 @@ from torch import Tensor
 
 from atrous.analysis.coverage import Coverage
 from atrous.analysis.crossing import Axes
+from atrous.shown import Shown
 
 
 @dataclass(frozen=True, eq=False)
-class BlindPerturbation:
+class BlindPerturbation(Shown):
     """A change of the input that some outputs cannot see, and the proof.
 
     Attributes:

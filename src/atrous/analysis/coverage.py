@@ -21,13 +21,14 @@ from atrous.geometry.relation import Flags
 from atrous.geometry.taps import Counts, Ints
 from atrous.graph.program import Node, Program
 from atrous.graph.rule import Read
+from atrous.shown import Shown
 
 Position = int | slice | Sequence[int]
 """Where along an axis: one output, or several together."""
 
 
 @dataclass(frozen=True, eq=False)
-class Coverage:
+class Coverage(Shown):
     """How many routes lead from an output to each input position.
 
     A route is a way through the network from position to position; every tap counts 1 and channels
@@ -125,6 +126,14 @@ class Coverage:
     def window(self) -> tuple[slice, ...]:
         """The span as slices of the input's axes."""
         return tuple(slice(a, a + n) for a, n in zip(self.start, self.span, strict=True))
+
+    @cached_property
+    def place(self) -> tuple[tuple[float, ...], ...]:
+        """Per axis, where on the input the outputs lie: `output * stride`, as in `AxisField`.
+
+        Empty along an axis on which no single axis of the output moves.
+        """
+        return self._asked.places(self.at)
 
     @cached_property
     def phases(self) -> tuple[Coverage, ...]:
@@ -268,6 +277,21 @@ class _Question:
             return tuple(known.get(axis, Fraction(0)) for axis in self.axes)
 
         return of
+
+    def places(self, at: Sequence[Sequence[int]]) -> tuple[tuple[float, ...], ...]:
+        """Where on the input outputs lie (see `Coverage.place`)."""
+        told = traced(self.program, input=self.source.name, axes=self.axes).field(self.node)
+        holding = [axis for axis, holds in enumerate(self.layout[self.node.name]) if holds]
+        found: list[tuple[float, ...]] = []
+        for axis in self.axes:
+            own = next((a for a in told.axes if a.axis == axis), None) if told else None
+            moves = own is not None and own.output_axis in holding and own.stride > 0
+            if own is None or not moves:
+                found.append(())
+                continue
+            mine = at[holding.index(own.output_axis or 0)]
+            found.append(tuple(float(i * own.stride) for i in mine))
+        return tuple(found)
 
     @property
     def _lengths(self) -> list[int]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from atrous.analysis.curves import Curve, box_fit, gaussian_fit, moments
 from atrous.analysis.field import Field
+from atrous.shown import Shown
 
 Convention = Literal["absolute", "squared", "positive", "replknet"]
 """What of a gradient g counts (see `EffectiveField.convention`)."""
@@ -113,7 +114,7 @@ class AxisSpread:
 
 
 @dataclass(frozen=True, eq=False)
-class EffectiveField:
+class EffectiveField(Shown):
     """What `atrous.effective_field` returns: how much each input position weighs.
 
     Attributes:
@@ -321,7 +322,7 @@ class EffectiveField:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Shown):
     """Two effective fields side by side; ratios are after over before.
 
     Attributes:

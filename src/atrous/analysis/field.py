@@ -17,6 +17,7 @@ from atrous.geometry.pattern import Periodic
 from atrous.geometry.taps import Counts, Ints
 from atrous.graph.program import Node, Program
 from atrous.graph.rule import Global, Local, Movement, Pointwise, Read
+from atrous.shown import Shown
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ class AxisField:
 
 
 @dataclass(frozen=True)
-class Field:
+class Field(Shown):
     """The receptive field of one value with respect to one input.
 
     Attributes:

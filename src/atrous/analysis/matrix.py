@@ -23,6 +23,7 @@ from atrous.analysis.affine import (
 from atrous.analysis.field import default_axes
 from atrous.analysis.support import TooLargeError
 from atrous.graph.program import Node, Program
+from atrous.shown import Shown
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -49,7 +50,7 @@ class NonlinearError(ValueError):
 
 
 @dataclass(frozen=True, eq=False)
-class LinearMap:
+class LinearMap(Shown):
     """An affine map between two values, `y = matrix @ x + offset` on flattened values.
 
     Coefficients that are exactly zero are not stored, whether no path leads there or the weights

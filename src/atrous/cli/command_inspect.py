@@ -11,6 +11,7 @@ from rich.console import Console
 
 import atrous
 from atrous.cli.against import compared, resolve_all, shift_list
+from atrous.cli.cover import positions, show_coverage
 from atrous.cli.inputs import DEFAULT, Batch, Dtype, ModelName, OfInput, Shapes, inputs
 from atrous.cli.output import check_writable, output_console
 from atrous.cli.progress import working
@@ -64,6 +65,12 @@ def inspect(
     shifts: Annotated[
         str, typer.Option(help="With --against: shifts of the input whose error is told.")
     ] = "1,2",
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="What one output reads: path counts, holes, picture.")
+    ] = False,
+    at: Annotated[
+        str | None, typer.Option(help="That output, as 12,40; the centre by default.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     json_file: Annotated[Path | None, typer.Option(help="Write JSON to this file.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page to this file.")] = None,
@@ -75,7 +82,7 @@ def inspect(
     """
     console = output_console()
     if against:
-        others = node, output, channels, of_input, axes, depth, branches, spectrum, html
+        others = node, output, channels, of_input, axes, depth, branches, spectrum, coverage, html
         if any(others):
             raise ValueError(
                 "--against must be given with no other options than --input, --batch, --dtype, "
@@ -107,6 +114,14 @@ def inspect(
         )
     if spectrum and (output or branches or axes or html or json_file or depth or channels):
         raise ValueError("--spectrum must be given with no other choice than --node, --of, --json.")
+    if at is not None and not coverage:
+        raise ValueError("--at must be given with --coverage.")
+    if coverage and (branches or html or json_file or depth or channels or spectrum):
+        raise ValueError(
+            "--coverage must be given without --branches, --channels, --spectrum, --html, "
+            "--json-file and --depth."
+        )
+    place = positions(at)
     picked = _channels(channels)
     x = inputs(found, model, shapes or [], batch, dtype)
     chosen = _axes(axes)
@@ -130,6 +145,15 @@ def inspect(
                 print_json({"branches": [plain.field_to_dict(f) for f in fields]})
             else:
                 console.print(text.branch_table(fields))
+            return
+        if coverage:
+            cover = atrous.coverage(
+                found.model, x, at=place, node=node, input=of_input, output=output, axes=chosen
+            )
+            if as_json:
+                print_json({"coverage": plain.coverage_to_dict(cover)})
+            else:
+                show_coverage(console, cover)
             return
         if node is not None or output is not None or channels is not None:
             field = atrous.receptive_field(

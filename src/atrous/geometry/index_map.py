@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from atrous.geometry.primitives import Window
+from atrous.shown import Shown
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Tap:
 
 
 @dataclass(frozen=True)
-class IndexMap:
+class IndexMap(Shown):
     """The taps of one output of a convolution or pool, in 1-D, 2-D, 3-D or more.
 
     Per axis `u = i * stride + a * dilation - padding`.

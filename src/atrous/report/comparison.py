@@ -17,6 +17,7 @@ from atrous.report import quantities as q
 from atrous.report.cost import costs_to_dict, printed, saved_json
 from atrous.report.plain import field_to_dict
 from atrous.report.text import size_text, stride_text
+from atrous.shown import InNotebooks
 
 SCHEMA = "atrous.compare/1"
 _BAR_WIDTH = 40
@@ -27,7 +28,7 @@ Cells = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, repr=False)
-class Comparison:
+class Comparison(InNotebooks):
     """What `atrous.compare` returns: prints as a table with a column per design.
 
     Attributes:

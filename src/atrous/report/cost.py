@@ -14,13 +14,14 @@ from rich.text import Text
 
 from atrous.analysis.cost import Costs
 from atrous.report import quantities as q
+from atrous.shown import InNotebooks
 
 SCHEMA = "atrous.cost/1"
 _PROFILE_WIDTH = 60
 
 
 @dataclass(frozen=True, repr=False)
-class Cost(Costs):
+class Cost(Costs, InNotebooks):
     """What `atrous.cost` returns: prints as a table of modules, and saves itself as JSON."""
 
     def table(self, depth: int = 1) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from atrous.analysis.inspection import Inspection, NodeRow
+from atrous.report.growth import growth_lines
 from atrous.report.text import _COLUMNS, _cells, describe_field, titled_fields
 
 _STYLE = """
@@ -96,37 +97,19 @@ def _growth_chart(found: Inspection) -> str:
     Where all is read besides, the size is that of the other ways; a node that knows no other way,
     or nothing at all, is left out.
     """
+    drawn = growth_lines(found)
     rows = [row for row in found.rows if row.field is not None]
-    sizes = []
-    for a in found.axes:
-        told = {
-            row.name: axis if axis.local is None else axis.local
-            for row in rows
-            if row.field
-            for axis in row.field.axes
-            if axis.axis == a
-        }
-        known = ("exact", "bound")
-        sizes.append({name: axis.size for name, axis in told.items() if axis.status in known})
-    # Axes along which all fields are equal share one drawing.
-    distinct: dict[tuple[tuple[str, int], ...], list[int]] = {}
-    for axis, by_name in zip(found.axes, sizes, strict=True):
-        distinct.setdefault(tuple(by_name.items()), []).append(axis)
     lengths = {found.input_shape[axis] for axis in found.axes}
-    top = max([size for by_name in sizes for size in by_name.values()] + list(lengths), default=1)
+    sizes = [size for line in drawn for _, size in line.points.values()]
+    top = max([*sizes, *lengths], default=1)
 
     def height(size: int) -> float:
         return _HEIGHT - _BOTTOM - size * (_HEIGHT - _BOTTOM - 12) / top
 
     parts = [_level(size, height(size), size in lengths) for size in sorted({0, top} | lengths)]
     step = (_WIDTH - _LEFT - 10) / max(len(rows) - 1, 1)
-    for number, (points, axes) in enumerate(distinct.items()):
-        by_name = dict(points)
-        at = {
-            row.name: (_LEFT + k * step, height(by_name[row.name]))
-            for k, row in enumerate(rows)
-            if row.name in by_name
-        }
+    for number, line in enumerate(drawn):
+        at = {name: (_LEFT + k * step, height(size)) for name, (k, size) in line.points.items()}
         dash = f" stroke-dasharray='{2 + 3 * number} 3'" if number else ""
         for row in rows:
             if row.name not in at:
@@ -138,7 +121,8 @@ def _growth_chart(found: Inspection) -> str:
                 for name in row.reads
                 if name in at
             ]
-            label = f"{row.label}: {by_name[row.name]} on axis {', '.join(map(str, axes))}"
+            axes = ", ".join(map(str, line.axes))
+            label = f"{row.label}: {line.points[row.name][1]} on axis {axes}"
             parts.append(
                 f"<circle cx='{x:.1f}' cy='{y:.1f}' r='3' fill='var(--accent)'>"
                 f"<title>{escape(label)}</title></circle>"
@@ -148,11 +132,11 @@ def _growth_chart(found: Inspection) -> str:
         f"aria-label='field size by node'>{''.join(parts)}"
         f"<text x='{_LEFT}' y='{_HEIGHT - 6}'>nodes in order, joined to what they read; "
         "dashed level: length of the input; nodes that read everything, and nothing else, are left "
-        f"out{_lines_legend(list(distinct.values()))}</text></svg>"
+        f"out{_lines_legend([line.axes for line in drawn])}</text></svg>"
     )
 
 
-def _lines_legend(axes: list[list[int]]) -> str:
+def _lines_legend(axes: list[tuple[int, ...]]) -> str:
     if len(axes) < 2:
         return ""
     first, *others = (", ".join(map(str, group)) for group in axes)

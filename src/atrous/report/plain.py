@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from atrous.analysis.coverage import Coverage
 from atrous.analysis.field import AxisField, Field
 from atrous.analysis.inspection import Inspection, NodeRow, as_number
 
@@ -86,4 +87,25 @@ def axis_to_dict(axis: AxisField) -> dict[str, Any]:
         "status": axis.status,
         "cause": axis.cause,
         "local": None if axis.local is None else axis_to_dict(axis.local),
+    }
+
+
+def coverage_to_dict(cover: Coverage) -> dict[str, Any]:
+    """One coverage, with its counts as nested lists over the span."""
+    empty = not cover.counts.size
+    return {
+        "node": cover.node,
+        "input": cover.input,
+        "at": [list(own) for own in cover.at],
+        "axes": list(cover.axes),
+        "length": list(cover.shape),
+        "start": list(cover.start),
+        "span": list(cover.span),
+        "holes": len(cover.holes),
+        "density": cover.density,
+        "variation": None if empty else cover.uniformity.cv,
+        "factor": list(cover.factor),
+        "status": cover.status,
+        "cause": cover.cause,
+        "counts": cover.counts.tolist(),
     }

@@ -16,6 +16,7 @@ from atrous.analysis.folding import FoldedRow, Folding
 from atrous.analysis.inspection import as_number
 from atrous.analysis.passband import Bands, as_text
 from atrous.analysis.spectrum import AxisSpectrum, LayerSpectrum, Spectrum
+from atrous.shown import InNotebooks
 
 SCHEMA = "atrous.spectrum/1"
 
@@ -25,7 +26,7 @@ _SHORT = 3
 """Passbands shown before the rest is only counted."""
 
 
-class _Printed:
+class _Printed(InNotebooks):
     """Prints itself as its table."""
 
     def _table(self) -> RenderableType:

@@ -298,3 +298,13 @@ def branch_table(branches: Sequence[Field]) -> Table:
             Text(field.status, style=_COLOURS[field.status]),
         )
     return table
+
+
+def field_cells(axis: AxisField) -> list[str]:
+    """One axis of a field: its number, size, stride, start, reach, share read, status, cause."""
+    if axis.status == "unknown":
+        return [str(axis.axis), "?", "?", "?", "?", "?", axis.status, axis.cause]
+    own = _own(axis)
+    read = "-" if own is None else f"{own.density:.0%}"
+    told = [_size(axis), _stride(axis), _start(axis), _reach(axis), read]
+    return [str(axis.axis), *told, axis.status, axis.cause]

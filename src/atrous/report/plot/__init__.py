@@ -1,0 +1,1 @@
+"""Pictures by matplotlib, one file per picture; `atrous.plot` names them."""

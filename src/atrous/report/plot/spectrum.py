@@ -1,0 +1,143 @@
+"""What layers pass, from frequency 0 to pi."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import pi
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from atrous.analysis.spectrum import AxisSpectrum, LayerSpectrum, Spectrum
+from atrous.report.colours import LINES, QUIET
+from atrous.report.plot.canvas import axes_for, bound, colour_bar, plain, ramp_map
+from atrous.report.spectrum_text import SpectrumReport
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_POINTS = 512
+
+
+def spectrum(
+    found: SpectrumReport | Spectrum | LayerSpectrum,
+    *,
+    layer: str | None = None,
+    axis: int | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """The gain over frequency: of one layer as a curve with its images, of a model as stripes.
+
+    A layer of dilation d repeats the response of its taps d times around the circle. The dashed
+    lines stand at the images of frequency 0, the multiples of `2 pi / d`; what is passed is tinted.
+    Of a model every layer is a row, from no gain to its own largest.
+
+    Args:
+        found: what `atrous.spectrum` returns, or one of its rows.
+        layer: the module path of one layer of a model.
+        axis: the layer's axis; by default its first.
+        ax: axes to draw into; by default those of a new figure.
+
+    Returns:
+        The axes: frequency in units of pi radians per position of the layer along x.
+
+    Raises:
+        ImportError: if matplotlib is not installed.
+        KeyError: if there is no such layer.
+        ValueError: if there is no such axis, or no layer at all.
+
+    Example:
+        >>> from torch import nn
+        >>> from matplotlib.figure import Figure
+        >>> import atrous
+        >>> net = nn.Sequential(nn.Conv1d(1, 4, 3), nn.Conv1d(4, 4, 3, dilation=4))
+        >>> found = atrous.spectrum(net, (1, 1, 64))
+        >>> spectrum(found, layer="1", ax=Figure().subplots()).get_title()
+        '1, axis 2, dilation 4: 4 images of the passband'
+    """
+    rows = _rows(found, layer)
+    if len(rows) == 1:
+        ax = axes_for(ax, size=(6.4, 3.0))
+        _curve(ax, rows[0], axis)
+    else:
+        ax = axes_for(ax, size=(7.0, 0.9 + 0.24 * len(rows)))
+        _stripes(ax, rows, axis)
+    ax.set_xlabel("frequency (π radians per position of the layer)")
+    return ax
+
+
+def _rows(
+    found: SpectrumReport | Spectrum | LayerSpectrum, layer: str | None
+) -> list[LayerSpectrum]:
+    rows = [found] if isinstance(found, LayerSpectrum) else list(found.rows)
+    if layer is not None:
+        named = [row for row in rows if row.label == layer]
+        if not named:
+            raise KeyError(
+                f"layer must be one of {', '.join(repr(row.label) for row in rows)}, got {layer!r}."
+            )
+        return named[:1]
+    if not rows:
+        raise ValueError("found must have a layer, got none. Choose a model with convolutions.")
+    return rows
+
+
+def _along(row: LayerSpectrum, axis: int | None) -> AxisSpectrum:
+    for own in row.axes:
+        if axis is None or own.axis == axis:
+            return own
+    known = ", ".join(str(own.axis) for own in row.axes)
+    raise ValueError(f"axis must be one of {known} for {row.label!r}, got {axis}.")
+
+
+def _curve(ax: Axes, row: LayerSpectrum, axis: int | None) -> None:
+    own = _along(row, axis)
+    at = np.linspace(0, 1, _POINTS + 1)
+    gains = np.array([own.gain(float(x) * pi) for x in at])
+    for number, (low, high) in enumerate(own.bands):
+        name = None if number else "passed: at least half of the largest power"
+        ax.axvspan(low / pi, high / pi, color=LINES[4], alpha=0.2, linewidth=0, label=name)
+    ax.plot(at, gains, color=LINES[0], linewidth=1.6)
+    for k in range(1, own.images // 2 + 1):
+        bound(ax, 2 * k / own.images, colour=LINES[1])
+    if own.images > 1:
+        ax.plot([], [], color=LINES[1], linestyle=(0, (4, 3)), linewidth=1, label="images of 0")
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize="small",
+                  frameon=False, borderaxespad=0.1)  # fmt: skip
+    ax.set_xlim(0, 1)
+    ax.set_ylim(bottom=0)
+    ax.set_ylabel("gain")
+    ax.grid(axis="y", color=QUIET, alpha=0.25, linewidth=0.6)
+    plain(ax)
+    count = own.images
+    ax.set_title(
+        f"{row.label}, axis {own.axis}, dilation {own.dilation}"
+        + (f": {count} images of the passband" if count > 1 else ""),
+        fontsize="medium",
+        pad=24 if ax.get_legend() else None,
+    )
+
+
+def _stripes(ax: Axes, rows: Sequence[LayerSpectrum], axis: int | None) -> None:
+    told = [(row, _along(row, axis)) for row in rows]
+    curves = np.stack([own.curve(_POINTS) for _, own in told])
+    largest = curves.max(axis=1, keepdims=True)
+    share = np.divide(curves, largest, out=np.zeros_like(curves), where=largest > 0)
+    image = ax.imshow(
+        share,
+        cmap=ramp_map(),
+        vmin=0,
+        vmax=1,
+        extent=(0, 1, len(rows) - 0.5, -0.5),
+        aspect="auto",
+        interpolation="none",
+    )
+    colour_bar(ax, image, "gain over its largest")
+    names = [
+        row.label + (f"  (d = {own.dilation})" if own.dilation > 1 else "") for row, own in told
+    ]
+    ax.set_yticks(range(len(rows)), names, fontsize="small")
+    ax.tick_params(axis="y", length=0)
+    plain(ax, keep=())
+    ax.set_title("what each layer passes", fontsize="medium")
