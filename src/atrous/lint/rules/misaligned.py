@@ -1,0 +1,216 @@
+"""Branches meet that are centred on different positions of the input.
+
+What it finds
+    Sums, products and concatenations of values whose fields have different centres at the same
+    index, or whose centres drift apart from the first output to the last. Where neither branch
+    reads the future and both end at the same position nothing is wrong.
+
+    It warns where branches of one resolution lie a position of their map apart, or more. Where a
+    branch has come from a coarser map, half a step of that map is usual: halving centres a value on
+    one of two positions, doubling puts it back between them. Stock decoders and pyramids do so at
+    every level, and so does the average pool in a shortcut (ResNet-D). Offsets below one step of
+    the coarsest map in between are one note for the whole model.
+
+Why it matters
+    Edges of the two branches do not lie on each other: the sum blurs them, and masks and boxes are
+    off by the offset. A network learns around an offset, but not around a drift, nor around an
+    offset that changes with the size of the input.
+
+Example
+    A branch cropped on one side only, to make sizes fit::
+
+        self.conv = nn.Conv2d(8, 8, 5, padding=1)
+        x[:, :, 2:, 2:] + self.conv(x)
+
+Use instead
+    The same amount from each side::
+
+        x[:, :, 1:-1, 1:-1] + self.conv(x)
+
+Settings
+    max-offset: how far branches of one resolution may lie apart without a warning, in steps of
+        their map, and others in steps of the coarsest map in between; offsets of that size and more
+        are warnings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from itertools import groupby
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from atrous.analysis.alignment import Misalignment, meeting
+from atrous.analysis.stretches import between, dominators
+from atrous.graph.program import Node
+from atrous.lint.layers import named_axes
+from atrous.lint.rule import Case, Found, lint_rule
+from atrous.lint.subject import Subject
+
+
+class _Cropped(nn.Module):
+    """A residual sum with an unpadded branch; the shortcut is cropped from `first` on."""
+
+    def __init__(self, first: int) -> None:
+        super().__init__()
+        self.first = first
+        self.conv = nn.Conv2d(2, 2, 5, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(x)
+        a, b = self.first, self.first + out.shape[-1]
+        return x[:, :, a:b, a:b] + out
+
+
+class _Decoder(nn.Module):
+    """Down by a strided convolution, up again, and beside the map it came from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(2, 2, 3, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x, F.interpolate(self.down(x), scale_factor=2)], 1)
+
+
+class _Averaged(nn.Module):
+    """The shortcut of ResNet-D: an average pool beside a strided convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 2, 3, stride=2, padding=1)
+        self.pool = nn.AvgPool2d(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(x) + self.pool(x)
+        return out
+
+
+class _Causal(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + F.avg_pool1d(F.pad(x, (4, 0)), 5, 1)
+
+
+def _bad() -> Iterator[Case]:
+    yield Case(_Cropped(2), (1, 2, 20, 20))
+    yield Case(_Decoder(), (1, 2, 16, 16))
+    yield Case(_Averaged(), (1, 2, 16, 16), path="")
+
+
+def _good() -> Iterator[Case]:
+    yield Case(_Cropped(1), (1, 2, 20, 20))
+    yield Case(_Causal(), (1, 2, 20))
+    strict = {"max-offset": 0.0}
+    yield Case(_Cropped(1), (1, 2, 21, 21), settings=strict)
+
+
+@lint_rule(
+    "ATR401",
+    "misaligned",
+    severity="warning",
+    settings={"max-offset": 1.0},
+    bad=_bad,
+    good=_good,
+)
+def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
+    """Find places where branches meet out of step."""
+    usual: list[tuple[Fraction, Node, Misalignment]] = []
+    for _, group in groupby(subject.misalignments, lambda m: (m.node, m.source, m.first, m.second)):
+        own = list(group)
+        node = _node(subject, own[0])
+        if node is None:
+            continue
+        worst, steps = max(((m, _steps(subject, node, m)) for m in own), key=lambda item: item[1])
+        if steps >= settings["max-offset"]:
+            yield _found(subject, node, own, worst, steps)
+        else:
+            usual.append((steps, node, worst))
+    if usual:
+        steps, node, worst = max(usual, key=lambda item: item[0])
+        places = list(dict.fromkeys(n.label for _, n, _ in usual))
+        more = f" and at {len(places) - 1} more places" if len(places) > 1 else ""
+        yield Found(
+            f"{worst}{more}: {float(steps):.2g} of the coarsest step in between, as is usual where "
+            "maps are halved and doubled",
+            node,
+            numbers={"offset": float(worst.offset), "steps": float(steps), "places": places},
+            severity="note",
+        )
+
+
+def _node(subject: Subject, found: Misalignment) -> Node | None:
+    for node in subject.program.nodes.values():
+        here = node.label == found.node and node.place.source == found.source
+        labels = [subject.program.nodes[o.name].label for o in meeting(node)] if here else []
+        if found.first in labels and found.second in labels:
+            return node
+    return None
+
+
+def _steps(subject: Subject, node: Node, found: Misalignment) -> Fraction:
+    """The largest distance of the two, in steps of the coarsest map since they parted."""
+    program = subject.program
+    gates = dominators(program, node)
+    parted = program.nodes[gates[-2]] if len(gates) > 1 else program.nodes[program.inputs[0]]
+    inner = between(program, parted, node)
+    coarsest = max(_stride(subject, name, found.axis) for name in inner.nodes)
+    apart = abs(found.offset) + abs(found.drift) / 2
+    return apart / coarsest if coarsest else Fraction(0)
+
+
+def _stride(subject: Subject, name: str, axis: int) -> Fraction:
+    field = subject.fields.get(name)
+    own = [a.local or a for a in field.axes if a.axis == axis] if field is not None else []
+    known = [a.stride for a in own if a.status in ("exact", "bound")]
+    return max(known, default=Fraction(0))
+
+
+def _found(
+    subject: Subject, node: Node, own: list[Misalignment], worst: Misalignment, steps: Fraction
+) -> Found:
+    axes = named_axes([m.axis for m in own])
+    drift = (
+        f", and drifts by {float(abs(worst.drift)):g} from the first output to the last"
+        if worst.drift
+        else ""
+    )
+    side = "behind" if worst.offset > 0 else "before"
+    return Found(
+        f"{worst.second} reads {float(abs(worst.offset)):g} input positions {side} what "
+        f"{worst.first} reads at the same index ({axes}){drift}: {float(steps):.2g} steps of the "
+        "map, so that what they add does not lie on each other",
+        node,
+        _fix(subject, node, own),
+        {
+            "offset": float(worst.offset),
+            "drift": float(worst.drift),
+            "steps": float(steps),
+            "axes": [m.axis for m in own],
+        },
+    )
+
+
+def _fix(subject: Subject, node: Node, own: list[Misalignment]) -> str:
+    """Pads that move one branch by whole positions; "" where that is not all there is."""
+    by: dict[int, int] = {}
+    for found in own:
+        stride = _stride(subject, node.name, found.axis)
+        places = found.offset / stride if stride else Fraction(1, 2)
+        axis = next(
+            (a.local or a).output_axis
+            for a in subject.fields[node.name].axes
+            if a.axis == found.axis
+        )
+        if found.drift or places.denominator != 1 or axis is None:
+            return ""
+        by[axis] = int(places)
+    pads = [
+        amount
+        for axis in range(len(node.shape) - 1, min(by) - 1, -1)
+        for amount in (by.get(axis, 0), -by.get(axis, 0))
+    ]
+    return f"y = F.pad(y, {tuple(pads)})  # y: what {own[0].second} gives"
