@@ -13,6 +13,7 @@ from atrous.geometry.schedules import (
     chain_counts,
     chain_holes,
     even_schedule,
+    filled_schedule,
     hdc_accepts,
     hdc_bound,
 )
@@ -112,6 +113,25 @@ def test_variation_of_known_schedules() -> None:
 
     assert cv(1, 2, 4, 8, 1, 2, 4, 8) == 0.77
     assert (cv(1, 2, 4, 8), cv(1, 2, 5), cv(1, 3, 9)) == (0.52, 0.31, 0)
+
+
+def test_filled_schedule_closes_holes_and_keeps_the_span() -> None:
+    for rates, holes in _TRIPLES.items():
+        layers = [(3, d) for d in rates]
+        filled = filled_schedule(layers)
+        assert _holes(filled) == 0
+        if holes == 0:
+            assert filled == tuple(sorted(rates))
+        # Three kernels of 3 without holes span 27 positions at most.
+        assert 2 * sum(filled) + 1 == min(2 * sum(rates) + 1, 27), (rates, filled)
+
+
+def test_filled_schedule_of_mixed_kernels() -> None:
+    layers = [(5, 4), (3, 6), (2, 9)]
+    filled = filled_schedule(layers)
+    new = [(kernel, d) for (kernel, _), d in zip(layers, filled, strict=True)]
+    assert len(chain_holes(layers)) > 0
+    assert len(chain_holes(new)) == 0
 
 
 def test_arguments_out_of_range() -> None:

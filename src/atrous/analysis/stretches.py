@@ -79,8 +79,9 @@ def stretches(program: Program, fields: Mapping[str, Field], end: Node) -> Itera
             for node, own in windows
             if any(w is not None and w.kernel_size > 1 for w in own)
         )
-        even = all(_strides(fields[name]) == stride for name in inner.nodes if name in fields)
-        if windows and even:
+        # A branch that reads all, as image pooling, has no stride of its own.
+        inside = {_strides(fields[name]) for name in inner.nodes if name in fields}
+        if windows and inside <= {stride, None}:
             yield Stretch(inner, first, last, stride, axes, windows)
 
 

@@ -75,6 +75,41 @@ def even_schedule(span: int, kernel_size: int = 3) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
+def filled_schedule(schedule: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+    """Dilations for the same kernels and the same span that leave no holes, as near as can be.
+
+    Ascending, for the kernels sorted by the dilations they had. Every dilation is at most one more
+    than what the smaller ones span together; what that takes from the large ones is given back as
+    far as they may grow, the last first. Where that is not enough the span shrinks.
+
+    Args:
+        schedule: (kernel size, dilation) of every layer, kernels of at least 2.
+
+    Example:
+        >>> filled_schedule([(3, 2)] * 4), filled_schedule([(3, 8)] * 4)
+        ((1, 2, 2, 3), (1, 3, 8, 20))
+    """
+    layers = sorted(schedule, key=lambda layer: layer[1])
+    span = sum((kernel - 1) * dilation for kernel, dilation in layers)
+    found: list[int] = []
+    reach = 0
+    for kernel, dilation in layers:
+        found.append(min(dilation, reach + 1))
+        reach += (kernel - 1) * found[-1]
+    # From the last on; what grows before a layer leaves room for that layer, too.
+    grown = True
+    while grown:
+        grown = False
+        for k in range(len(layers) - 1, -1, -1):
+            kernel = layers[k][0]
+            before = sum((layers[j][0] - 1) * found[j] for j in range(k))
+            more = min((span - reach) // (kernel - 1), before + 1 - found[k])
+            found[k] += more
+            reach += more * (kernel - 1)
+            grown = grown or more > 0
+    return tuple(found)
+
+
 def hdc_bound(dilations: Sequence[int]) -> int:
     """`M_2` of the HDC rule (Wang et al. 2018, "Understanding Convolution for Semantic
     Segmentation", equation 2): the largest distance between two values read, by its recursion.

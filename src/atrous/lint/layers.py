@@ -109,10 +109,12 @@ def dilated_stretches(subject: Subject) -> Iterator[tuple[Stretch, Node, Coverag
 
 def even_dilations(stretch: Stretch, axis: int) -> tuple[int, int, tuple[int, ...]] | None:
     """The kernel of a chain, its field, and dilations that read it evenly; None for anything but a
-    chain of one kernel size."""
+    chain of one kernel size without ways around."""
     schedule = stretch.schedule(axis)
     kernels = {kernel for kernel, _ in schedule}
-    if len(kernels) != 1 or not stretch.is_chain:
+    nodes = stretch.program.nodes.values()
+    plain = all(len({operand.name for operand in node.operands}) < 2 for node in nodes)
+    if len(kernels) != 1 or not plain:
         return None
     kernel = kernels.pop()
     span = 1 + (kernel - 1) * sum(dilation for _, dilation in schedule)

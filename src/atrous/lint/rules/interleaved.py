@@ -24,7 +24,7 @@ Example
 Use instead
     Dilations that begin at 1 and grow no faster than what was read before, of the same field::
 
-        nn.Sequential(*(nn.Conv2d(8, 8, 3, padding=d, dilation=d) for d in (1, 3, 9, 19)))
+        nn.Sequential(*(nn.Conv2d(8, 8, 3, padding=d, dilation=d) for d in (1, 3, 8, 20)))
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from atrous.analysis.stretches import Stretch
-from atrous.lint.layers import dilated_stretches, even_dilations, listed, short
+from atrous.geometry.schedules import filled_schedule
+from atrous.lint.layers import dilated_stretches, listed, short
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 
@@ -64,7 +65,7 @@ def _bad() -> Iterator[Case]:
 
 
 def _good() -> Iterator[Case]:
-    yield Case(_stack(1, 3, 9, 19), (1, 2, 64, 64))
+    yield Case(_stack(1, 3, 8, 20), (1, 2, 64, 64))
     yield Case(_stack(8, 8, 1, 8), (1, 2, 64, 64))
     yield Case(_stack(2, 3), (1, 2, 32, 32))
     yield Case(nn.Sequential(_Residual(1), _Residual(2)), (1, 2, 32, 32))
@@ -91,8 +92,16 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
 
 
 def _fix(stretch: Stretch, axis: int) -> str:
-    even = even_dilations(stretch, axis)
-    if even is None:
+    schedule = stretch.schedule(axis)
+    if not stretch.is_chain:
         return "# give one of these layers dilation 1"
-    kernel, span, rates = even
-    return f"dilations = {rates}  # kernel {kernel}, field {span} as before"
+    filled = filled_schedule(schedule)
+    span = 1 + sum((k - 1) * d for k, d in schedule)
+    new = 1 + sum(
+        (k - 1) * d for (k, _), d in zip(sorted(schedule, key=_dilation), filled, strict=True)
+    )
+    return f"dilations = {filled}  # a field of {new}{' as before' if new == span else ''}"
+
+
+def _dilation(layer: tuple[int, int]) -> int:
+    return layer[1]

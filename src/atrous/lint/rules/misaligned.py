@@ -40,6 +40,7 @@ from fractions import Fraction
 from itertools import groupby
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -124,6 +125,9 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
         node = _node(subject, own[0])
         if node is None:
             continue
+        own = [m for m in own if not _in_blocks(subject, node, m)]
+        if not own:
+            continue
         worst, steps = max(((m, _steps(subject, node, m)) for m in own), key=lambda item: item[1])
         if steps >= settings["max-offset"]:
             yield _found(subject, node, own, worst, steps)
@@ -151,13 +155,37 @@ def _node(subject: Subject, found: Misalignment) -> Node | None:
     return None
 
 
-def _steps(subject: Subject, node: Node, found: Misalignment) -> Fraction:
-    """The largest distance of the two, in steps of the coarsest map since they parted."""
+def _in_blocks(subject: Subject, node: Node, found: Misalignment) -> bool:
+    """Whether a branch reads the map in blocks, as attention in windows does: the distance of the
+    centres rises within every block, and falls back at the next."""
+    labels = {subject.program.nodes[o.name].label: o.name for o in meeting(node)}
+    centres = []
+    for label in (found.first, found.second):
+        own = next(a for a in subject.fields[labels[label]].axes if a.axis == found.axis)
+        lineage = (own.local or own).lineage
+        low, high = lineage.pattern.hulls(np.arange(lineage.length, dtype=np.int64))
+        centres.append((low + high) / 2)
+    apart = centres[1] - centres[0]
+    # One step of the coarsest map is what resampling makes of it.
+    line = np.linspace(apart[0], apart[-1], len(apart))
+    if not found.drift:
+        line = np.full(len(apart), apart.mean())
+    coarsest = _coarsest(subject, node, found.axis)
+    return bool(np.abs(apart - line).max() > coarsest) if coarsest else False
+
+
+def _coarsest(subject: Subject, node: Node, axis: int) -> Fraction:
+    """The coarsest stride between where two branches parted and where they meet."""
     program = subject.program
     gates = dominators(program, node)
     parted = program.nodes[gates[-2]] if len(gates) > 1 else program.nodes[program.inputs[0]]
     inner = between(program, parted, node)
-    coarsest = max(_stride(subject, name, found.axis) for name in inner.nodes)
+    return max(_stride(subject, name, axis) for name in inner.nodes)
+
+
+def _steps(subject: Subject, node: Node, found: Misalignment) -> Fraction:
+    """The largest distance of the two, in steps of the coarsest map since they parted."""
+    coarsest = _coarsest(subject, node, found.axis)
     apart = abs(found.offset) + abs(found.drift) / 2
     return apart / coarsest if coarsest else Fraction(0)
 

@@ -42,12 +42,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from atrous.analysis.coverage import coverage
-from atrous.analysis.crossing import Way, through
+from atrous.analysis.liveness import Liveness
 from atrous.geometry.relation import Flags
 from atrous.graph.program import Node
-from atrous.graph.rule import Movement, Read, Unknown
-from atrous.lint.layers import listed, moving, percent, short, windows
+from atrous.graph.rule import Movement
+from atrous.lint.layers import listed, moving, named_axes, percent, short, windows
 from atrous.lint.modules import constructor, convolution_of
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
@@ -70,6 +69,8 @@ class _Shortcut(nn.Module):
 def _bad() -> Iterator[Case]:
     yield Case(nn.Conv2d(3, 4, 7, stride=2, dilation=2, padding=6), (1, 3, 32, 32))
     yield Case(_Shortcut(2, 1), (1, 4, 16, 16), path="conv1")
+    padded = nn.Sequential(nn.ZeroPad2d(1), nn.Conv2d(2, 2, 2, stride=3))
+    yield Case(padded, (1, 2, 16, 16), path="1")
     late = nn.Sequential(nn.Conv2d(2, 2, 1), nn.Conv2d(2, 2, 3), nn.MaxPool2d(1, stride=2))
     yield Case(late, (1, 2, 19, 19), path="2")
 
@@ -84,26 +85,40 @@ def _good() -> Iterator[Case]:
 @lint_rule("ATR103", "skipped-inputs", severity="warning", bad=_bad, good=_good)
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find maps whose values no layer reads, and the layers that step over them."""
-    readers: dict[str, list[tuple[Node, Read]]] = {}
-    for node in subject.program.nodes.values():
-        for read in node.description.reads if node.description else ():
-            if not read.operand.is_constant:
-                readers.setdefault(read.operand.name, []).append((node, read))
+    live = Liveness(subject.program, subject.layout)
     outputs = set(subject.program.outputs.values())
-    unseen = _unseen(subject)
-    for name, own in readers.items():
-        nodes = {node.name: node for node, _ in own}
-        skipping = [node for node in nodes.values() if _steps_over(subject, node, name)]
-        if name in outputs or not skipping or subject.fields.get(name) is None:
-            continue
+    unseen: list[float] = []
+    for name in live.readers:
         value = subject.program.nodes[name]
-        unread = ~_read(subject, value, own)
-        if unread.any():
-            yield _found(subject, value, skipping, unread, unseen)
+        moved = isinstance(value.description, Movement)
+        if moved or name in outputs or name not in subject.fields:
+            continue
+        skipping = _skipping(subject, live, name)
+        if not skipping:
+            continue
+        unread = ~live.used(value)
+        if not unread.any():
+            continue
+        if not unseen and not _is_border(unread):
+            unseen.append(float(1 - live.reaching(subject.traced.source).mean()))
+        yield _found(value, skipping, unread, unseen[0] if unseen else 0.0, subject)
+
+
+def _skipping(subject: Subject, live: Liveness, name: str) -> list[Node]:
+    """The layers that read a value, or what is only moved of it, in steps above 1."""
+    found: dict[str, Node] = {}
+    pending = [name]
+    for at in pending:
+        for node, _ in live.readers.get(at, ()):
+            if _steps_over(subject, node, at):
+                found[node.name] = node
+            if isinstance(node.description, Movement) and node.name not in pending:
+                pending.append(node.name)
+    return [node for key, node in subject.program.nodes.items() if key in found]
 
 
 def _steps_over(subject: Subject, node: Node, name: str) -> bool:
-    """Whether a node's reads along an axis advance by more than they overlap."""
+    """Whether a node's reads along an axis advance by more than one position."""
     for read, axes in moving(subject, node):
         for _, relation in axes.values():
             if read.operand.name == name and abs(relation.step) > relation.period:
@@ -111,41 +126,8 @@ def _steps_over(subject: Subject, node: Node, name: str) -> bool:
     return False
 
 
-def _read(subject: Subject, value: Node, readers: list[tuple[Node, Read]]) -> Flags:
-    """Which positions of a value anything reads; axes without positions have length 1."""
-    layout = subject.layout
-    holds = layout[value.name]
-    read_at = np.zeros([n if h else 1 for n, h in zip(value.shape, holds, strict=True)], dtype=bool)
-    for node, read in readers:
-        mine = layout[node.name]
-        pairs = list(zip(node.shape, mine, strict=True))
-        all_of_it = Way(
-            np.ones([1 if h else n for n, h in pairs], dtype=bool),
-            np.ones([n if h else 1 for n, h in pairs], dtype=np.int64),
-            (0,) * len(pairs),
-        )
-        for way in through(read, all_of_it, mine, holds, exact=False):
-            here = [slice(a, a + n) for a, n in zip(way.start, way.counts.shape, strict=True)]
-            read_at[tuple(here)] |= way.counts > 0
-    return read_at
-
-
-def _unseen(subject: Subject) -> float | None:
-    """The share of the input's positions that no output of the model reads; None if unknown."""
-    program = subject.program
-    if any(isinstance(node.description, Unknown) for node in program.nodes.values()):
-        return None
-    seen: Flags | None = None
-    for name in dict.fromkeys(program.outputs.values()):
-        node = program.nodes[name]
-        every = [slice(None)] * sum(subject.layout[name])
-        mine = coverage(program, node, input=subject.input, at=every).on_input() > 0
-        seen = mine if seen is None else seen | mine
-    return None if seen is None else float(1 - seen.mean())
-
-
 def _found(
-    subject: Subject, value: Node, skipping: list[Node], unread: Flags, unseen: float | None
+    value: Node, skipping: list[Node], unread: Flags, unseen: float, subject: Subject
 ) -> Found:
     share, at_end = float(unread.mean()), _is_border(unread)
     numbers: dict[str, Any] = {"unread": share, "border": at_end}
@@ -153,12 +135,13 @@ def _found(
     what = "the input" if value.call is None else f"the map of {value.label}"
     who = listed(node.label for node in skipping)
     if at_end:
-        axes = [k for k in range(unread.ndim) if unread.shape[k] > 1 and _left(unread, k)]
+        axes = [k for k in range(unread.ndim) if _left(unread, k)]
         rest = short(_left(unread, k) for k in axes)
         size = short(unread.shape[k] for k in axes)
+        end = "last" if all(not unread.take(0, k).all() for k in axes) else "outermost"
         return Found(
-            f"no layer reads the last {rest} of the {size} "
-            f"positions of {what}: the length does not divide",
+            f"no layer reads the {end} {rest} of the {size} positions of {what} "
+            f"({named_axes(axes)}): the length does not divide",
             node,
             numbers=numbers,
             severity="note",
