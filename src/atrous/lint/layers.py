@@ -58,6 +58,15 @@ def listed(items: Iterable[object], *, most: int = 4) -> str:
     return " and ".join([", ".join(text[:-1]), text[-1]] if len(text) > 1 else text)
 
 
+def quoted(labels: Iterable[str], *, most: int = 4) -> str:
+    """Module paths in a sentence, each once.
+
+    >>> quoted(["layer1.0", "layer1.1", "layer1.0"])
+    "'layer1.0' and 'layer1.1'"
+    """
+    return listed((f"'{label}'" for label in dict.fromkeys(labels)), most=most)
+
+
 def named_axes(axes: Sequence[int]) -> str:
     """Axes in a sentence.
 

@@ -63,6 +63,26 @@ def constructor(subject: Subject, node: Node, **changes: Any) -> str:
     return f"nn.{name}({', '.join(text)})"
 
 
+def with_dilation(subject: Subject, node: Node, dilation: tuple[int, ...]) -> str:
+    """Code for the node's convolution with another dilation, padded for outputs of the same size;
+    just the dilation where it has no module, or is padded elsewhere."""
+    module = convolution_of(subject, node)
+    alone = f"dilation = {_short(dilation)}"
+    if module is None:
+        return alone
+    if isinstance(module.padding, str):
+        return constructor(subject, node, dilation=dilation)
+    padding = []
+    for k, old, new, pad in zip(
+        module.kernel_size, module.dilation, dilation, module.padding, strict=True
+    ):
+        less = (k - 1) * (old - new)
+        if less % 2 or pad < less // 2:
+            return f"{alone}  # and less padding before it"
+        padding.append(pad - less // 2)
+    return constructor(subject, node, dilation=dilation, padding=tuple(padding))
+
+
 def _short(value: Any) -> str:
     """One number where it is the same for all axes."""
     if isinstance(value, str):

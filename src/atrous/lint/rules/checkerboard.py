@@ -33,7 +33,7 @@ from typing import Any
 from torch import nn
 
 from atrous.graph.program import Node
-from atrous.lint.layers import has_weights, listed, moving, short
+from atrous.lint.layers import has_weights, moving, quoted, short
 from atrous.lint.modules import constructor, convolution_of
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
@@ -100,7 +100,7 @@ def _settings(subject: Subject, node: Node) -> object:
 def _found(subject: Subject, nodes: list[Node], phases: _Phases) -> Found:
     fewest, most = prod(map(min, phases)), prod(map(max, phases))
     names = list(dict.fromkeys(node.label for node in nodes))
-    others = f"; {listed(names[1:])} likewise" if len(names) > 1 else ""
+    others = f"; {quoted(names[1:])} likewise" if len(names) > 1 else ""
     module = convolution_of(subject, nodes[0])
     what = "its outputs"
     if module is not None:

@@ -47,7 +47,7 @@ from torch import Tensor, nn
 from atrous.geometry.relation import Relation
 from atrous.graph.program import Node
 from atrous.graph.rule import Movement
-from atrous.lint.layers import listed, moving, named_axes, windows
+from atrous.lint.layers import moving, named_axes, quoted, windows
 from atrous.lint.modules import constructor, convolution_of
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
@@ -237,9 +237,9 @@ def _found(subject: Subject, shift: _Shift, axes: list[int], most: float) -> Fou
     side = "on" if total > 0 else "back"
     where = named_axes(axes)
     if len(shift.layers) == 1:
-        who = f"{names[0]} moves the centre of what an output reads"
+        who = f"'{names[0]}' moves the centre of what an output reads"
     else:
-        who = f"{listed(names)} together move the centre of what an output reads"
+        who = f"{quoted(names)} together move the centre of what an output reads"
     unit = "positions" if abs(total) != 1 else "position"
     return Found(
         f"{who} {side} by {abs(total):g} input {unit} along {where}: {steps:.2g} of a position of "

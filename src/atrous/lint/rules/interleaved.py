@@ -82,7 +82,7 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
             rates = [dilation for _, dilation in stretch.schedule(worst)]
             yield Found(
                 f"dilations {listed(rates, most=12)} are multiples of {factors[worst]}: from here "
-                f"to {stretch.last.label} these are {prod(nets)} networks side by side "
+                f"to '{stretch.last.label}' these are {prod(nets)} networks side by side "
                 f"({short(factors)} per axis) that never mix, and no output compares a value with "
                 "its neighbour",
                 first,

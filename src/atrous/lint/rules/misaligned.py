@@ -208,8 +208,8 @@ def _found(
     )
     side = "behind" if worst.offset > 0 else "before"
     return Found(
-        f"{worst.second} reads {float(abs(worst.offset)):g} input positions {side} what "
-        f"{worst.first} reads at the same index ({axes}){drift}: {float(steps):.2g} steps of the "
+        f"'{worst.second}' reads {float(abs(worst.offset)):g} input positions {side} what "
+        f"'{worst.first}' reads at the same index ({axes}){drift}: {float(steps):.2g} steps of the "
         "map, so that what they add does not lie on each other",
         node,
         _fix(subject, node, own),
@@ -223,7 +223,14 @@ def _found(
 
 
 def _fix(subject: Subject, node: Node, own: list[Misalignment]) -> str:
-    """Pads that move one branch by whole positions; "" where that is not all there is."""
+    """Pads that move one branch by whole positions; "" where that is not all there is.
+
+    The branch with the larger field is moved: a shortcut keeps its place.
+    """
+    labels = {subject.program.nodes[o.name].label: o.name for o in meeting(node)}
+    first, second = own[0].first, own[0].second
+    sizes = {label: max(subject.fields[labels[label]].size) for label in (first, second)}
+    sign = -1 if sizes[first] > sizes[second] else 1
     by: dict[int, int] = {}
     for found in own:
         stride = _stride(subject, node.name, found.axis)
@@ -235,10 +242,11 @@ def _fix(subject: Subject, node: Node, own: list[Misalignment]) -> str:
         )
         if found.drift or places.denominator != 1 or axis is None:
             return ""
-        by[axis] = int(places)
+        by[axis] = sign * int(places)
     pads = [
         amount
         for axis in range(len(node.shape) - 1, min(by) - 1, -1)
         for amount in (by.get(axis, 0), -by.get(axis, 0))
     ]
-    return f"y = F.pad(y, {tuple(pads)})  # y: what {own[0].second} gives"
+    moved = first if sign < 0 else second
+    return f"y = F.pad(y, {tuple(pads)})  # y: what '{moved}' gives"

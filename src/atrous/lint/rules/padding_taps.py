@@ -45,8 +45,8 @@ from torch import nn
 from atrous.geometry.primitives import Window
 from atrous.geometry.relation import Flags
 from atrous.graph.program import Node
-from atrous.lint.layers import has_weights, moving, percent, short, windows
-from atrous.lint.modules import constructor, convolution_of
+from atrous.lint.layers import has_weights, percent, short, windows
+from atrous.lint.modules import constructor, convolution_of, with_dilation
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 
@@ -114,13 +114,15 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
 
 
 def _axes(subject: Subject, node: Node) -> list[_Axis]:
+    assert node.description is not None
     found = []
-    for read, along in moving(subject, node):
-        for axis, (theirs, _) in along.items():
-            window = windows(node).get(axis)
-            if window is not None:
-                data = _data(subject, read.operand.name, theirs)
-                found.append(_on(window, node.shape[axis], data))
+    # Of the map alone: a convolution may compute its weights from the input, too.
+    read = node.description.reads[0]
+    for axis, window in sorted(windows(node).items()):
+        link = read.links[axis]
+        if link is not None:
+            data = _data(subject, read.operand.name, link.axis)
+            found.append(_on(window, node.shape[axis], data))
     return found
 
 
@@ -186,36 +188,26 @@ def _what(axes: list[_Axis]) -> str:
 
 def _fix(subject: Subject, node: Node, axes: list[_Axis], most: float) -> str:
     """The largest dilation, the same part of it on every axis, with which enough reads are data."""
-    module = convolution_of(subject, node)
     largest = max(axis.window.dilation for axis in axes)
-    padded = [axis.window.left for axis in axes]
     for rate in range(largest - 1, 0, -1):
-        smaller, padding = [], []
-        for axis in axes:
-            window = axis.window
-            dilation = max(1, window.dilation * rate // largest)
-            left = window.left * dilation // window.dilation
-            data = np.ones(axis.length, dtype=bool)
-            outputs = -(-axis.length // window.stride)
-            smaller.append((dilation, _on(Window(
-                window.kernel_size, window.stride, dilation, _centred(window, dilation)
-            ), outputs, data)))  # fmt: skip
-            padding.append(left)
-        if all(a.used.all() for _, a in smaller) and 1 - prod(a.share for _, a in smaller) <= most:
-            rates = tuple(dilation for dilation, _ in smaller)
-            same = module is not None and module.padding == tuple(padded)
-            if same and any(padded):
-                return constructor(subject, node, dilation=rates, padding=tuple(padding))
-            return f"dilation = {short(rates)}  # and less padding before it"
+        smaller = [
+            _redilated(axis, max(1, axis.window.dilation * rate // largest)) for axis in axes
+        ]
+        on_padding = 1 - prod(axis.share for axis in smaller)
+        if all(axis.used.all() for axis in smaller) and on_padding <= most:
+            return with_dilation(subject, node, tuple(a.window.dilation for a in smaller))
+    module = convolution_of(subject, node)
     if largest == 1 and all(axis.length == 1 for axis in axes) and module is not None:
         ones = (1,) * len(axes)
         return constructor(subject, node, kernel_size=ones, padding=(0,) * len(axes))
     return ""
 
 
-def _centred(window: Window, dilation: int) -> int:
-    """The padding on the left that keeps the taps as one-sided as they are."""
-    if window.left == 0:
-        # Zeros were put there before: causal.
-        return (window.kernel_size - 1) * dilation
-    return window.left * dilation // window.dilation
+def _redilated(axis: _Axis, dilation: int) -> _Axis:
+    """The same with another dilation and its taps as one-sided as they are."""
+    window = axis.window
+    # Without padding of its own, zeros were put there before: it looks back.
+    left = window.left * dilation // window.dilation or (window.kernel_size - 1) * dilation
+    outputs = -(-axis.length // window.stride)
+    smaller = Window(window.kernel_size, window.stride, dilation, left)
+    return _on(smaller, outputs, np.ones(axis.length, dtype=bool))

@@ -86,7 +86,7 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
             rates = [dilation for _, dilation in schedule]
             yield Found(
                 f"the numbers of ways to the {cover.span[worst]} positions that one output of "
-                f"{stretch.last.label} reads of {stretch.first.label} vary by "
+                f"'{stretch.last.label}' reads of '{stretch.first.label}' vary by "
                 f"{variations[worst]:.2f} of their mean: dilations {listed(rates, most=12)} pile "
                 "up in the middle",
                 first,

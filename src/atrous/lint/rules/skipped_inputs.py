@@ -46,7 +46,7 @@ from atrous.analysis.liveness import Liveness
 from atrous.geometry.relation import Flags
 from atrous.graph.program import Node
 from atrous.graph.rule import Movement
-from atrous.lint.layers import listed, moving, named_axes, percent, short, windows
+from atrous.lint.layers import moving, named_axes, percent, quoted, short, windows
 from atrous.lint.modules import constructor, convolution_of
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
@@ -132,8 +132,8 @@ def _found(
     share, at_end = float(unread.mean()), _is_border(unread)
     numbers: dict[str, Any] = {"unread": share, "border": at_end}
     node = skipping[0]
-    what = "the input" if value.call is None else f"the map of {value.label}"
-    who = listed(node.label for node in skipping)
+    what = "the input" if value.call is None else f"the map of '{value.label}'"
+    who = quoted(node.label for node in skipping)
     if at_end:
         axes = [k for k in range(unread.ndim) if _left(unread, k)]
         rest = short(_left(unread, k) for k in axes)
