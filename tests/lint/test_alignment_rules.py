@@ -63,6 +63,39 @@ def test_offsets_agree_with_the_gradient(offset: int) -> None:
     assert finding.fix.startswith(f"y = F.pad(y, ({offset}, {-offset}))")
 
 
+class _Ends(nn.Module):
+    """Two branches that end at the same position, behind a layer that looks ahead."""
+
+    def __init__(self, ahead: int) -> None:
+        super().__init__()
+        self.enter = nn.Conv1d(1, 1, 3, padding=1)
+        self.conv = nn.Conv1d(1, 1, 5)
+        self.ahead = ahead
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.enter(x)
+        y: Tensor = self.conv(F.pad(x, (4 - self.ahead, self.ahead)))
+        return y + F.pad(x, (-self.ahead, self.ahead))
+
+
+def test_branches_that_look_back_may_end_alike_but_not_ahead() -> None:
+    assert linted(_Ends(0), (1, 1, 40), "misaligned") == []
+    finding = only(linted(_Ends(2), (1, 1, 40), "misaligned"))
+    # The convolution is centred at its position, what is added to it two further on.
+    assert (finding.severity, finding.numbers["steps"]) == ("warning", 2)
+
+
+def test_attention_in_windows_and_tokens_have_no_centre() -> None:
+    class Windows(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            rolled = torch.roll(x, -3, 1).reshape(1, 4, 7, 8)
+            mixed = (rolled @ rolled.mT).softmax(-1) @ rolled
+            return x + torch.roll(mixed.reshape(1, 28, 8), 3, 1)
+
+    net = nn.Sequential(nn.Conv1d(28, 28, 1), Windows())
+    assert warnings_of(net, (1, 28, 8), "misaligned") == []
+
+
 def test_half_steps_of_stock_networks_are_notes() -> None:
     net = torchvision.models.segmentation.lraspp_mobilenet_v3_large(
         weights=None, weights_backbone=None

@@ -46,6 +46,15 @@ def moving(subject: Subject, node: Node) -> Iterator[tuple[Read, dict[int, tuple
         )
 
 
+def input_axis(subject: Subject, name: str, axis: int) -> int | None:
+    """The input axis that an axis of a value moves along; None if none does or several do, as along
+    tokens of a flattened picture."""
+    field = subject.fields.get(name)
+    own = [a.local or a for a in (field.axes if field is not None else ())]
+    along = [a for a in own if axis in a.output_axes]
+    return along[0].axis if len(along) == 1 and along[0].output_axis == axis else None
+
+
 def listed(items: Iterable[object], *, most: int = 4) -> str:
     """Items in a sentence: "a, b and c", or "a, b, c and 4 more".
 

@@ -47,7 +47,7 @@ from torch import Tensor, nn
 from atrous.geometry.relation import Relation
 from atrous.graph.program import Node
 from atrous.graph.rule import Movement
-from atrous.lint.layers import moving, named_axes, quoted, windows
+from atrous.lint.layers import input_axis, moving, named_axes, quoted, windows
 from atrous.lint.modules import constructor, convolution_of
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
@@ -168,14 +168,19 @@ def _first(shift: _Shift) -> Node:
 def _shifts(
     subject: Subject, node: Node, known: Mapping[tuple[str, int], _Shift]
 ) -> dict[int, _Shift]:
-    """The shift of a node's value by its axes; of several ways the one that is shifted most."""
+    """The shift of a node's value by its axes; of a sum the way that is shifted most."""
     found: dict[int, _Shift] = {}
     for read, along in moving(subject, node):
         for axis, (theirs, relation) in along.items():
+            if input_axis(subject, read.operand.name, theirs) is None:
+                continue
             before = known.get((read.operand.name, theirs), _Shift())
             stride = _stride(subject, read.operand.name, theirs)
             after = _after(node, axis, relation, before, stride)
-            if axis not in found or abs(after.total) > abs(found[axis].total):
+            known_here = found.setdefault(axis, after)
+            more = abs(after.total) > abs(known_here.total)
+            # What lies side by side as channels holds a part that is in place.
+            if more is (read.segment is None):
                 found[axis] = after
     return found
 
