@@ -97,6 +97,9 @@ class Subject:
 
         The output itself, but for networks that end in something that reads all: of a classifier
         what is pooled, of an encoder with a class token the tokens.
+
+        Raises:
+            ValueError: if an operator on the way has no rule.
         """
         found: dict[str, Node] = {}
         pending, seen = [self.target], {self.target.name}
@@ -113,10 +116,10 @@ class Subject:
 
     def _has_positions(self, node: Node) -> bool:
         field = self.fields.get(node.name)
-        return field is not None and any(
-            axis.status in ("exact", "bound") and axis.output_axes
-            for axis in (a.local or a for a in field.axes)
-        )
+        axes = [a.local or a for a in field.axes] if field is not None else []
+        for axis in axes:
+            axis.check_known()
+        return any(axis.status in ("exact", "bound") and axis.output_axes for axis in axes)
 
     @cached_property
     def stretches(self) -> tuple[Stretch, ...]:

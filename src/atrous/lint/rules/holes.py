@@ -47,7 +47,7 @@ from torch import nn
 from atrous.analysis.blame import Blame
 from atrous.analysis.coverage import Coverage
 from atrous.graph.program import Node
-from atrous.lint.layers import percent, quoted, short, windows
+from atrous.lint.layers import quoted, short, windows
 from atrous.lint.modules import with_dilation
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
@@ -95,7 +95,7 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
 
 def _found(subject: Subject, end: Node, cover: Coverage) -> Found:
     span = " x ".join(map(str, cover.span))
-    message = f"one output of '{end.label}' reads {percent(cover.density)} of its field of {span}: "
+    message = f"one output of '{end.label}' reads {cover.density:.1%} of its field of {span}: "
     message += f"{len(cover.holes):,} holes"
     numbers: dict[str, Any] = {
         "density": cover.density,
