@@ -62,8 +62,8 @@ def test_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "Net on x 1x1x32\n\nno findings, by 1 rule\n"
     assert call(*HOLEY) == 1
     out = capsys.readouterr().out
-    assert "ATR101 holes at the model (net.py:4)" in out
-    assert "one output reads 55.6% of its field of 9: 4 holes" in out
+    assert "ATR101 holes at layers.0 (net.py:7, called at line 12)" in out
+    assert "one output of 'layers.1' reads 55.6% of its field of 9: 4 holes" in out
     assert all(text == text.rstrip() for text in out.splitlines())
     assert call(*HOLEY, "--severity", "error") == 0
     assert "1 warning not shown" in capsys.readouterr().out
@@ -83,7 +83,7 @@ def test_sarif_and_annotations(here: Path, capsys: pytest.CaptureFixture[str]) -
     printed = json.loads(capsys.readouterr().out)
     place = printed["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
     assert place["artifactLocation"]["uri"] == "net.py"
-    assert place["region"]["startLine"] == 4
+    assert place["region"]["startLine"] == 7
     assert call(*HOLEY, "--sarif", "new/a.sarif") == 1
     assert json.loads((here / "new" / "a.sarif").read_text()) == printed
     out = capsys.readouterr().out
@@ -91,7 +91,7 @@ def test_sarif_and_annotations(here: Path, capsys: pytest.CaptureFixture[str]) -
     assert "4 holes" in out
     assert call(*HOLEY, "--github") == 1
     out = capsys.readouterr().out
-    assert out.startswith("::warning file=net.py,line=4,title=ATR101 holes::one output reads")
+    assert out.startswith("::warning file=net.py,line=7,title=ATR101 holes::layers.0: one output")
     assert call("lint", "net.py:plain", "--input", "1x32", *SELECT, "--github") == 1
     # No class of the user's: the function that makes the model.
     assert capsys.readouterr().out.startswith("::warning file=net.py,line=19,title=ATR101")

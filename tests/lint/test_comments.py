@@ -91,15 +91,26 @@ def test_a_comment_at_the_class_holds_for_the_model(tmp_path: Path, words: str) 
     assert found.judgement.unused == ()
 
 
+@pytest.mark.usefixtures("entire")
 def test_a_comment_elsewhere_does_not_hold_for_the_model(tmp_path: Path) -> None:
     for name in set(NAMES) - {"header"}:
-        model = net(tmp_path, **{name: "atrous: ignore[holes]"})
-        found = atrous.lint(model, X, select="holes")
-        assert [f.code for f in found] == ["ATR101"], name
+        model = net(tmp_path, **{name: "atrous: ignore[entire]"})
+        found = atrous.lint(model, X, select="entire")
+        assert [f.code for f in found] == ["ATR198"], name
         # A line that only begins a function is at nothing of the model.
         said = [] if name == "forward" else [line(model, "atrous:")]
         assert [int(s.rpartition(":")[2]) for s in found.judgement.unused] == said, name
         assert ("ignores nothing" in str(found)) == bool(said)
+
+
+@pytest.fixture
+def entire(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule that finds something about every model as a whole."""
+    rule = LintRule(
+        "ATR198", "entire", "warning", lambda *_: iter([Found("it is")]), "Entire.", {}, True, "",
+        lambda: iter(()), lambda: iter(()),
+    )  # fmt: skip
+    monkeypatch.setitem(_RULES, "ATR198", rule)
 
 
 @pytest.fixture
@@ -189,7 +200,7 @@ def test_comments_after_others_and_with_a_reason(tmp_path: Path) -> None:
 
 
 def test_unused_comments_are_told_only_if_their_rules_have_run(tmp_path: Path) -> None:
-    model = net(tmp_path, call="atrous: ignore[holes]")
+    model = net(tmp_path, other="atrous: ignore[holes]")
     assert atrous.lint(model, X, ignore="holes").judgement.unused == ()
     assert len(atrous.lint(model, X, select=["holes"]).judgement.unused) == 1
 

@@ -114,7 +114,7 @@ def test_severity_hides_what_is_milder() -> None:
 
 
 def test_paths_can_ignore() -> None:
-    settings = {"select": "holes", "per-path-ignores": {"": ["holes"]}}
+    settings = {"select": "holes", "per-path-ignores": {"0": ["holes"]}}
     found = atrous.lint(holey(), X, settings=settings)
     assert found == []
     assert [(i.finding.code, i.by) for i in found.judgement.ignored] == [("ATR101", "settings")]

@@ -91,7 +91,7 @@ class AxisField:
             ValueError: if the status is "unknown", or there are not as many indices as axes.
             IndexError: if there is no such output.
         """
-        self._check_known()
+        self.check_known()
         if output is None:
             taps = self.lineage.taps(self._typical, clipped=False)
             # What only wraps around an end is read at no other place than its own.
@@ -139,7 +139,7 @@ class AxisField:
     @cached_property
     def unread(self) -> Ints:
         """Positions of the input axis that no output reads."""
-        self._check_known()
+        self.check_known()
         read, _ = self.lineage.taps_of(np.arange(self.lineage.length, dtype=np.int64))
         return np.setdiff1d(np.arange(self.length, dtype=np.int64), read)
 
@@ -147,12 +147,13 @@ class AxisField:
     def phases(self) -> int:
         """Into how many sets of inputs that do not mix the outputs fall (see
         `atrous.geometry.phases`): with 2, even and odd positions are two nets side by side."""
-        self._check_known()
+        self.check_known()
         rows = [self.lineage.taps(o)[0] for o in range(self.lineage.length)]
         outputs = np.repeat(np.arange(len(rows), dtype=np.int64), [len(row) for row in rows])
         return measures.phases(outputs, np.concatenate(rows))
 
-    def _check_known(self) -> None:
+    def check_known(self) -> None:
+        """Raise `ValueError` if an operator without a rule lies on the way."""
         if self.status == "unknown":
             raise ValueError(
                 f"field must be known, but an operator has no rule: {self.cause}. "

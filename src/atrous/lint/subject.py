@@ -9,9 +9,12 @@ from typing import Any
 
 from torch import nn
 
+from atrous.analysis.adjoint import position_axes
 from atrous.analysis.alignment import Misalignment, misalignments
 from atrous.analysis.coverage import Coverage, coverage
-from atrous.analysis.field import Field, Traced, traced
+from atrous.analysis.crossing import Axes
+from atrous.analysis.field import Field, Traced, default_axes, traced
+from atrous.analysis.stretches import Stretch, stretches
 from atrous.graph.program import Node, Program, nearest
 
 
@@ -87,6 +90,56 @@ class Subject:
     def target(self) -> Node:
         """The output that is judged."""
         return self.program.output(self.output)
+
+    @cached_property
+    def ends(self) -> tuple[Node, ...]:
+        """The last values on the way to the judged output that still have positions of their own.
+
+        The output itself, but for networks that end in something that reads all: of a classifier
+        what is pooled, of an encoder with a class token the tokens.
+
+        Raises:
+            ValueError: if an operator on the way has no rule.
+        """
+        found: dict[str, Node] = {}
+        pending, seen = [self.target], {self.target.name}
+        while pending:
+            node = pending.pop()
+            if self._has_positions(node):
+                found[node.name] = node
+                continue
+            for operand in node.operands:
+                if operand.name not in seen:
+                    seen.add(operand.name)
+                    pending.append(self.program.nodes[operand.name])
+        return tuple(node for name, node in self.program.nodes.items() if name in found)
+
+    def _has_positions(self, node: Node) -> bool:
+        field = self.fields.get(node.name)
+        axes = [a.local or a for a in field.axes] if field is not None else []
+        for axis in axes:
+            axis.check_known()
+        return any(axis.status in ("exact", "bound") and axis.output_axes for axis in axes)
+
+    @cached_property
+    def stretches(self) -> tuple[Stretch, ...]:
+        """What lies between two values of one resolution that every way leads through."""
+        found = {}
+        for end in self.ends:
+            for stretch in stretches(self.program, self.fields, end):
+                found[stretch.first.name, stretch.last.name] = stretch
+        return tuple(found.values())
+
+    @cached_property
+    def layout(self) -> dict[str, Axes]:
+        """Of every node, which axes hold positions of the inputs."""
+        followed = {
+            name: self.traced.axes
+            if name == self.traced.source.name
+            else default_axes(self.program, self.program.nodes[name])
+            for name in self.program.inputs
+        }
+        return position_axes(self.program, followed)
 
     @cached_property
     def misalignments(self) -> tuple[Misalignment, ...]:

@@ -2,8 +2,12 @@
 
 What it finds
     The coverage of the output that is judged: routes from its central position back to the input,
-    along the ways that read nothing whole. It fires where the share of the span that is read is
-    below `min-density`.
+    along the ways that read nothing whole. Of a classifier it is that of the values that are
+    pooled. It fires where the share of the span that is read is below `min-density`.
+
+    It is told at the layer that can close the holes with the smallest change: the message says
+    which dilation it would need. Where no single layer can, it is told at the one that closes most,
+    and the schedule has to change.
 
 Why it matters
     What lies in a hole, the output cannot react to: a small object can fall between its taps.
@@ -40,6 +44,11 @@ from typing import Any
 
 from torch import nn
 
+from atrous.analysis.blame import Blame
+from atrous.analysis.coverage import Coverage
+from atrous.graph.program import Node
+from atrous.lint.layers import quoted, short, windows
+from atrous.lint.modules import with_dilation
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 
@@ -49,9 +58,10 @@ def _stack(*dilations: int) -> nn.Module:
 
 
 def _bad() -> Iterator[Case]:
-    yield Case(_stack(2, 2, 2), (1, 2, 33, 33))
-    yield Case(_stack(2, 3), (1, 2, 33, 33))
-    yield Case(_stack(1, 2, 9), (1, 2, 65, 65))
+    yield Case(_stack(2, 2, 2), (1, 2, 33, 33), path="0")
+    yield Case(_stack(2, 3), (1, 2, 33, 33), path="0")
+    yield Case(_stack(1, 2, 9), (1, 2, 65, 65), path="2")
+    yield Case(_stack(8, 8, 8, 8), (1, 2, 97, 97), path="0")
 
 
 def _good() -> Iterator[Case]:
@@ -71,11 +81,51 @@ def _good() -> Iterator[Case]:
 )
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find outputs that leave out positions inside their field."""
-    cover = subject.coverage()
-    if not cover.counts.size or cover.density >= settings["min-density"]:
-        return
+    told: set[str] = set()
+    for end in subject.ends:
+        cover = subject.coverage(end)
+        if not cover.counts.size or cover.density >= settings["min-density"]:
+            continue
+        found = _found(subject, end, cover)
+        name = found.node.name if found.node is not None else ""
+        if name not in told:
+            told.add(name)
+            yield found
+
+
+def _found(subject: Subject, end: Node, cover: Coverage) -> Found:
     span = " x ".join(map(str, cover.span))
-    yield Found(
-        f"one output reads {cover.density:.1%} of its field of {span}: {len(cover.holes):,} holes",
-        numbers={"density": cover.density, "holes": len(cover.holes), "span": list(cover.span)},
+    message = f"one output of '{end.label}' reads {cover.density:.1%} of its field of {span}: "
+    message += f"{len(cover.holes):,} holes"
+    numbers: dict[str, Any] = {
+        "density": cover.density,
+        "holes": len(cover.holes),
+        "span": list(cover.span),
+    }
+    if not cover.blame:
+        return Found(message, end, numbers=numbers)
+    # Sorted by what they close; of those that can close all, the one that gives up least.
+    alone = [blame for blame in cover.blame if blame.dilation is not None]
+    at = min(alone, key=lambda blame: _given_up(subject, blame)) if alone else cover.blame[0]
+    node = subject.program.nodes[at.name]
+    numbers["layers"] = [blame.node for blame in cover.blame]
+    steps = short(s for s in at.steps if s)
+    message += f", left by the steps of {steps} in {quoted(b.node for b in cover.blame)}"
+    if at.dilation is None:
+        return Found(f"{message}; no single layer can close them", node, numbers=numbers)
+    numbers["dilation"] = list(at.dilation)
+    return Found(
+        f"{message}; dilation {short(at.dilation)} at '{at.node}' closes them all",
+        node,
+        with_dilation(subject, node, at.dilation),
+        numbers,
+    )
+
+
+def _given_up(subject: Subject, blame: Blame) -> int:
+    """Positions that a layer spans less with the dilation that closes the holes."""
+    own = windows(subject.program.nodes[blame.name]).values()
+    return sum(
+        (window.kernel_size - 1) * (window.dilation - dilation)
+        for window, dilation in zip(own, blame.dilation or (), strict=True)
     )

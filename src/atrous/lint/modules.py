@@ -1,0 +1,92 @@
+"""Code that makes a module again with other settings: what a fix is written in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from atrous.graph.program import Node
+from atrous.lint.subject import Subject
+
+_CONVOLUTIONS = (
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Conv3d,
+    nn.ConvTranspose1d,
+    nn.ConvTranspose2d,
+    nn.ConvTranspose3d,
+)
+
+_DEFAULTS = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1, "groups": 1}
+
+
+def convolution_of(subject: Subject, node: Node) -> Any:
+    """The convolution module (`nn.Conv2d` and its kin) of a node; None where there is none.
+
+    A subclass with a `forward` of its own may pad or mask by itself: it is none.
+    """
+    if subject.model is None:
+        return None
+    try:
+        module = subject.model.get_submodule(node.place.module)
+    except AttributeError:
+        return None
+    for known in _CONVOLUTIONS:
+        if isinstance(module, known) and type(module).forward is known.forward:
+            return module
+    return None
+
+
+def constructor(subject: Subject, node: Node, **changes: Any) -> str:
+    """Code that makes the node's convolution with some settings changed; "" if it has no module.
+
+    Args:
+        subject: the model.
+        node: a node of the convolution.
+        changes: settings by the names of the constructor; tuples have one entry per axis.
+    """
+    module = convolution_of(subject, node)
+    if module is None:
+        return ""
+    name = next(k.__name__ for k in _CONVOLUTIONS if isinstance(module, k))
+    wanted = {**{key: getattr(module, key) for key in ("kernel_size", *_DEFAULTS)}, **changes}
+    text = [str(module.in_channels), str(module.out_channels), _short(wanted["kernel_size"])]
+    for key, default in _DEFAULTS.items():
+        value = _short(wanted[key])
+        if value != str(default):
+            text.append(f"{key}={value}")
+    if module.bias is None:
+        text.append("bias=False")
+    if module.padding_mode != "zeros":
+        text.append(f'padding_mode="{module.padding_mode}"')
+    return f"nn.{name}({', '.join(text)})"
+
+
+def with_dilation(subject: Subject, node: Node, dilation: tuple[int, ...]) -> str:
+    """Code for the node's convolution with another dilation, padded for outputs of the same size;
+    just the dilation where it has no module, or is padded elsewhere."""
+    module = convolution_of(subject, node)
+    alone = f"dilation = {_short(dilation)}"
+    if module is None:
+        return alone
+    if isinstance(module.padding, str):
+        return constructor(subject, node, dilation=dilation)
+    padding = []
+    for k, old, new, pad in zip(
+        module.kernel_size, module.dilation, dilation, module.padding, strict=True
+    ):
+        less = (k - 1) * (old - new)
+        if less % 2 or pad < less // 2:
+            return f"{alone}  # and less padding before it"
+        padding.append(pad - less // 2)
+    return constructor(subject, node, dilation=dilation, padding=tuple(padding))
+
+
+def _short(value: Any) -> str:
+    """One number where it is the same for all axes."""
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, tuple):
+        return str(value[0]) if len(set(value)) == 1 else str(value)
+    return str(value)

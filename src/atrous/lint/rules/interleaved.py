@@ -1,0 +1,107 @@
+"""Dilations share a factor: the layers are several networks side by side that never mix.
+
+What it finds
+    Stretches at one resolution, with two dilated layers or more, in which the distances between
+    all positions that an output reads share a factor d. Along each such axis the outputs fall into
+    d sets that read different inputs.
+
+Why it matters
+    With dilations 8, 8, 8, 8 a picture is cut into 64 pictures of every eighth pixel, and each is
+    worked on alone. The stretch is not blind, as is often said: at stride 1 every input is read by
+    some output. But no output compares a value with its neighbour; edges and texture of a period
+    below d are not told apart, and neighbouring outputs disagree (gridding).
+
+    One layer that is not a multiple of the factor, anywhere in the stretch, mixes the networks.
+
+    Where a stretch is not the whole network its inputs are values that have seen neighbours
+    before; the gridding is then one of features.
+
+Example
+    One dilation throughout::
+
+        nn.Sequential(*(nn.Conv2d(8, 8, 3, padding=8, dilation=8) for _ in range(4)))
+
+Use instead
+    Dilations that begin at 1 and grow no faster than what was read before, of the same field::
+
+        nn.Sequential(*(nn.Conv2d(8, 8, 3, padding=d, dilation=d) for d in (1, 3, 8, 20)))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import prod
+from typing import Any
+
+from torch import Tensor, nn
+
+from atrous.analysis.stretches import Stretch
+from atrous.geometry.schedules import filled_schedule
+from atrous.lint.layers import dilated_stretches, listed, short
+from atrous.lint.rule import Case, Found, lint_rule
+from atrous.lint.subject import Subject
+
+
+class _Residual(nn.Module):
+    def __init__(self, dilation: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 2, 3, padding=dilation, dilation=dilation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.conv(x).relu()
+        return out
+
+
+def _stack(*dilations: int) -> nn.Module:
+    return nn.Sequential(*(nn.Conv2d(2, 2, 3, padding=d, dilation=d) for d in dilations))
+
+
+def _bad() -> Iterator[Case]:
+    yield Case(_stack(8, 8, 8, 8), (1, 2, 64, 64), path="0")
+    yield Case(_stack(2, 4, 6), (1, 2, 64, 64), path="0")
+    yield Case(nn.Sequential(_Residual(2), _Residual(2)), (1, 2, 32, 32), path="0.conv")
+    tall = nn.Sequential(*(nn.Conv2d(2, 2, 3, padding=(2, 1), dilation=(2, 1)) for _ in range(2)))
+    yield Case(tall, (1, 2, 32, 32), path="0")
+
+
+def _good() -> Iterator[Case]:
+    yield Case(_stack(1, 3, 8, 20), (1, 2, 64, 64))
+    yield Case(_stack(8, 8, 1, 8), (1, 2, 64, 64))
+    yield Case(_stack(2, 3), (1, 2, 32, 32))
+    yield Case(nn.Sequential(_Residual(1), _Residual(2)), (1, 2, 32, 32))
+
+
+@lint_rule("ATR105", "interleaved", severity="warning", autofix="redesign", bad=_bad, good=_good)
+def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
+    """Find stretches whose dilations share a factor."""
+    for stretch, first, cover in dilated_stretches(subject):
+        factors = cover.factor
+        nets = [factor for factor in factors if factor > 1]
+        if nets:
+            worst = max(range(len(factors)), key=lambda k: factors[k])
+            rates = [dilation for _, dilation in stretch.schedule(worst)]
+            yield Found(
+                f"dilations {listed(rates, most=12)} are multiples of {factors[worst]}: from here "
+                f"to '{stretch.last.label}' these are {prod(nets)} networks side by side "
+                f"({short(factors)} per axis) that never mix, and no output compares a value with "
+                "its neighbour",
+                first,
+                _fix(stretch, worst),
+                {"factors": list(factors), "networks": prod(nets), "dilations": rates},
+            )
+
+
+def _fix(stretch: Stretch, axis: int) -> str:
+    schedule = stretch.schedule(axis)
+    if not stretch.is_chain:
+        return "# give one of these layers dilation 1"
+    filled = filled_schedule(schedule)
+    span = 1 + sum((k - 1) * d for k, d in schedule)
+    new = 1 + sum(
+        (k - 1) * d for (k, _), d in zip(sorted(schedule, key=_dilation), filled, strict=True)
+    )
+    return f"dilations = {filled}  # a field of {new}{' as before' if new == span else ''}"
+
+
+def _dilation(layer: tuple[int, int]) -> int:
+    return layer[1]

@@ -1,0 +1,293 @@
+"""Branches meet that are centred on different positions of the input.
+
+What it finds
+    Sums, products and concatenations of values whose fields have different centres at the same
+    index, or whose centres drift apart from the first output to the last. Where both branches look
+    back from where they parted, and end at the same position, nothing is wrong; attention within
+    windows, and along the tokens of a picture, has no centre to compare.
+
+    It warns where branches of one resolution lie a position of their map apart, or more. Where a
+    branch has come from a coarser map, half a step of that map is usual: halving centres a value on
+    one of two positions, doubling puts it back between them. Stock decoders and pyramids do so at
+    every level, and so does the average pool in a shortcut (ResNet-D). Offsets below one step of
+    the coarsest map in between are one note for the whole model.
+
+Why it matters
+    Edges of the two branches do not lie on each other: the sum blurs them, and masks and boxes are
+    off by the offset. A network learns around an offset, but not around a drift, nor around an
+    offset that changes with the size of the input.
+
+Example
+    A branch cropped on one side only, to make sizes fit::
+
+        self.conv = nn.Conv2d(8, 8, 5, padding=1)
+        x[:, :, 2:, 2:] + self.conv(x)
+
+Use instead
+    The same amount from each side::
+
+        x[:, :, 1:-1, 1:-1] + self.conv(x)
+
+Settings
+    max-offset: how far branches of one resolution may lie apart without a warning, in steps of
+        their map, and others in steps of the coarsest map in between; offsets of that size and more
+        are warnings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from atrous.analysis.alignment import Misalignment, meeting
+from atrous.analysis.field import fields
+from atrous.analysis.stretches import between, dominators
+from atrous.graph.program import Node, Program
+from atrous.lint.layers import input_axis, named_axes
+from atrous.lint.rule import Case, Found, lint_rule
+from atrous.lint.subject import Subject
+
+Floats = npt.NDArray[np.float64]
+
+
+class _Cropped(nn.Module):
+    """A residual sum with an unpadded branch; the shortcut is cropped from `first` on."""
+
+    def __init__(self, first: int) -> None:
+        super().__init__()
+        self.first = first
+        self.conv = nn.Conv2d(2, 2, 5, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(x)
+        a, b = self.first, self.first + out.shape[-1]
+        return x[:, :, a:b, a:b] + out
+
+
+class _Decoder(nn.Module):
+    """Down by a strided convolution, up again, and beside the map it came from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(2, 2, 3, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x, F.interpolate(self.down(x), scale_factor=2)], 1)
+
+
+class _Averaged(nn.Module):
+    """The shortcut of ResNet-D: an average pool beside a strided convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 2, 3, stride=2, padding=1)
+        self.pool = nn.AvgPool2d(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(x) + self.pool(x)
+        return out
+
+
+class _Causal(nn.Module):
+    """A layer that looks back, behind one that does not."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.avg_pool1d(x, 8, 4)
+        return x + F.avg_pool1d(F.pad(x, (4, 0)), 5, 1)
+
+
+def _bad() -> Iterator[Case]:
+    yield Case(_Cropped(2), (1, 2, 20, 20))
+    yield Case(_Decoder(), (1, 2, 16, 16))
+    yield Case(_Averaged(), (1, 2, 16, 16), path="")
+
+
+def _good() -> Iterator[Case]:
+    yield Case(_Cropped(1), (1, 2, 20, 20))
+    yield Case(_Causal(), (1, 2, 60))
+    strict = {"max-offset": 0.0}
+    yield Case(_Cropped(1), (1, 2, 21, 21), settings=strict)
+
+
+@lint_rule(
+    "ATR401",
+    "misaligned",
+    severity="warning",
+    settings={"max-offset": 1.0},
+    bad=_bad,
+    good=_good,
+)
+def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
+    """Find places where branches meet out of step."""
+    usual: list[tuple[Fraction, Node, Misalignment]] = []
+    for _, group in groupby(subject.misalignments, lambda m: (m.node, m.source, m.first, m.second)):
+        own = list(group)
+        node = _node(subject, own[0])
+        if node is None:
+            continue
+        own = [m for m in own if not _on_purpose(subject, node, m)]
+        if not own:
+            continue
+        worst, steps = max(((m, _steps(subject, node, m)) for m in own), key=lambda item: item[1])
+        if steps >= settings["max-offset"]:
+            yield _found(subject, node, own, worst, steps)
+        else:
+            usual.append((steps, node, worst))
+    if usual:
+        steps, node, worst = max(usual, key=lambda item: item[0])
+        places = list(dict.fromkeys(n.label for _, n, _ in usual))
+        more = f" and at {len(places) - 1} more places" if len(places) > 1 else ""
+        yield Found(
+            f"{worst}{more}: {float(steps):.2g} of the coarsest step in between, as is usual where "
+            "maps are halved and doubled",
+            node,
+            numbers={"offset": float(worst.offset), "steps": float(steps), "places": places},
+            severity="note",
+        )
+
+
+def _node(subject: Subject, found: Misalignment) -> Node | None:
+    for node in subject.program.nodes.values():
+        here = node.label == found.node and node.place.source == found.source
+        labels = [subject.program.nodes[o.name].label for o in meeting(node)] if here else []
+        if found.first in labels and found.second in labels:
+            return node
+    return None
+
+
+def _on_purpose(subject: Subject, node: Node, found: Misalignment) -> bool:
+    """Whether centres do not tell where a branch belongs: it reads the map in blocks or along
+    tokens, or looks back."""
+    labels = {subject.program.nodes[o.name].label: o.name for o in meeting(node)}
+    hulls = []
+    for label in (found.first, found.second):
+        own = next(a for a in subject.fields[labels[label]].axes if a.axis == found.axis)
+        own = own.local or own
+        if own.output_axis is None or input_axis(subject, labels[label], own.output_axis) is None:
+            return True
+        outputs = np.arange(own.lineage.length, dtype=np.int64)
+        hulls.append(own.lineage.pattern.hulls(outputs))
+    (first, last), (start, end) = hulls
+    read = (first <= last) & (start <= end)
+    apart = ((start + end) - (first + last))[read] / 2
+    if _in_blocks(apart, found, _coarsest(subject, node, found.axis)):
+        return True
+    return bool((last == end)[read].all()) and _looks_back(subject, node, labels, found)
+
+
+def _in_blocks(apart: Floats, found: Misalignment, coarsest: Fraction) -> bool:
+    """Whether the distance of the centres rises within blocks of outputs and falls back at the next
+    block, as in attention within windows; resampling stays within a step of the coarsest map."""
+    line = np.linspace(apart[0], apart[-1], len(apart))
+    if not found.drift:
+        line = np.full(len(apart), apart.mean())
+    return coarsest > 0 and float(np.abs(apart - line).max()) > coarsest
+
+
+def _looks_back(
+    subject: Subject, node: Node, labels: Mapping[str, str], found: Misalignment
+) -> bool:
+    """Whether both branches read nothing behind their position since they parted."""
+    inner = _since_parted(subject, node)
+    parted = inner.nodes[inner.inputs[0]]
+    along = [
+        k for k in range(len(parted.shape)) if input_axis(subject, parted.name, k) == found.axis
+    ]
+    mine = fields(inner, axes=tuple(along))
+    ahead = [
+        axis.reach[1]
+        for label in (found.first, found.second)
+        if labels[label] in mine
+        for axis in mine[labels[label]].axes
+    ]
+    return bool(ahead) and max(ahead) <= 0
+
+
+def _since_parted(subject: Subject, node: Node) -> Program:
+    """What lies between the last value that all ways to a node share, and the node."""
+    program = subject.program
+    gates = dominators(program, node)
+    parted = program.nodes[gates[-2] if len(gates) > 1 else program.inputs[0]]
+    return between(program, parted, node)
+
+
+def _coarsest(subject: Subject, node: Node, axis: int) -> Fraction:
+    """The coarsest stride between where two branches parted and where they meet."""
+    return max(_stride(subject, name, axis) for name in _since_parted(subject, node).nodes)
+
+
+def _steps(subject: Subject, node: Node, found: Misalignment) -> Fraction:
+    """The largest distance of the two, in steps of the coarsest map since they parted."""
+    coarsest = _coarsest(subject, node, found.axis)
+    apart = abs(found.offset) + abs(found.drift) / 2
+    return apart / coarsest if coarsest else Fraction(0)
+
+
+def _stride(subject: Subject, name: str, axis: int) -> Fraction:
+    field = subject.fields.get(name)
+    own = [a.local or a for a in field.axes if a.axis == axis] if field is not None else []
+    known = [a.stride for a in own if a.status in ("exact", "bound")]
+    return max(known, default=Fraction(0))
+
+
+def _found(
+    subject: Subject, node: Node, own: list[Misalignment], worst: Misalignment, steps: Fraction
+) -> Found:
+    axes = named_axes([m.axis for m in own])
+    drift = (
+        f", and drifts by {float(abs(worst.drift)):g} from the first output to the last"
+        if worst.drift
+        else ""
+    )
+    side = "behind" if worst.offset > 0 else "before"
+    return Found(
+        f"'{worst.second}' reads {float(abs(worst.offset)):g} input positions {side} what "
+        f"'{worst.first}' reads at the same index ({axes}){drift}: {float(steps):.2g} steps of the "
+        "map, so that what they add does not lie on each other",
+        node,
+        _fix(subject, node, own),
+        {
+            "offset": float(worst.offset),
+            "drift": float(worst.drift),
+            "steps": float(steps),
+            "axes": [m.axis for m in own],
+        },
+    )
+
+
+def _fix(subject: Subject, node: Node, own: list[Misalignment]) -> str:
+    """Pads that move one branch by whole positions; "" where that is not all there is.
+
+    The branch with the larger field is moved: a shortcut keeps its place.
+    """
+    labels = {subject.program.nodes[o.name].label: o.name for o in meeting(node)}
+    first, second = own[0].first, own[0].second
+    sizes = {label: max(subject.fields[labels[label]].size) for label in (first, second)}
+    sign = -1 if sizes[first] > sizes[second] else 1
+    by: dict[int, int] = {}
+    for found in own:
+        stride = _stride(subject, node.name, found.axis)
+        places = found.offset / stride if stride else Fraction(1, 2)
+        axis = next(
+            (a.local or a).output_axis
+            for a in subject.fields[node.name].axes
+            if a.axis == found.axis
+        )
+        if found.drift or places.denominator != 1 or axis is None:
+            return ""
+        by[axis] = sign * int(places)
+    pads = [
+        amount
+        for axis in range(len(node.shape) - 1, min(by) - 1, -1)
+        for amount in (by.get(axis, 0), -by.get(axis, 0))
+    ]
+    moved = first if sign < 0 else second
+    return f"y = F.pad(y, {tuple(pads)})  # y: what '{moved}' gives"
