@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 from atrous.analysis.cost import Costs, ModuleCost
@@ -19,6 +20,14 @@ _HEAD = (
     ("made", "bytes of activations that come into being here", True),
     ("held", "the most bytes of activations held at one time meanwhile", True),
     ("kept", "bytes that training keeps for the backward pass", True),
+)
+
+_COLUMNS: tuple[tuple[Callable[[ModuleCost], int | None], Callable[[int], str], bool], ...] = (
+    (lambda row: row.parameters, count, True),
+    (lambda row: row.macs, count, True),
+    (lambda row: row.allocated, size, True),
+    (lambda row: row.live, size, False),
+    (lambda row: row.saved, size, True),
 )
 
 
@@ -67,19 +76,9 @@ def _depth(found: Costs) -> int:
 
 
 def _row(row: ModuleCost, rows: tuple[ModuleCost, ...]) -> str:
-    numbers: list[tuple[int | None, int, str]] = [
-        (row.parameters, sum(r.parameters for r in rows), count(row.parameters)),
-        (row.macs, sum(r.macs for r in rows), count(row.macs)),
-        (row.allocated, max(r.allocated for r in rows), size(row.allocated)),
-        (row.live, max(r.live for r in rows), size(row.live)),
-        (row.saved, max(r.saved or 0 for r in rows), size(row.saved or 0)),
-    ]
     cells = "".join(
-        '<td class="n" data-v="-1" title="not known">?</td>'
-        if value is None
-        else f'<td class="bars" data-v="{value}" title="{_part(value, whole)}">'
-        f"{bar(value / whole if whole else 0, shown if value else '')}</td>"
-        for value, whole, shown in numbers
+        _bar([value(other) for other in rows], value(row), show, adds_up)
+        for value, show, adds_up in _COLUMNS
     )
     name = text(row.path or "(outside modules)")
     return (
@@ -88,8 +87,19 @@ def _row(row: ModuleCost, rows: tuple[ModuleCost, ...]) -> str:
     )
 
 
-def _part(value: int, whole: int) -> str:
-    return f"{value:,}: {share(value / whole)}" if whole else f"{value:,}"
+def _bar(
+    all_values: list[int | None], value: int | None, show: Callable[[int], str], adds_up: bool
+) -> str:
+    """A number beside a bar that is longest for the largest of its column."""
+    if value is None:
+        return '<td class="bars" data-v="-1" title="not known">?</td>'
+    known = [v for v in all_values if v is not None]
+    whole, largest = sum(known), max(known)
+    told = f"{value:,}"
+    if adds_up and value:
+        told += f": {share(value / whole)} of all"
+    shown = bar(value / largest if largest else 0.0, show(value) if value else "")
+    return f'<td class="bars" data-v="{value}" title="{text(told)}">{shown}</td>'
 
 
 def _profile(found: Costs) -> str:

@@ -53,7 +53,7 @@ def _figure(use: KernelUse) -> str:
 def _grid(mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], title: str) -> str:
     rows, columns = mask.shape
     taps = np.argwhere(mask)
-    cells = "".join(f"M{x} {y}h1v1h-1z" for y, x in taps.tolist())
+    cells = "".join(f"M{x}.07 {y}.07h.86v.86h-.86z" for y, x in taps.tolist())
     lines = ""
     if max(rows, columns) <= _CELLS:
         lines = "".join(f"M0 {y}h{columns}" for y in range(rows + 1))
@@ -67,7 +67,9 @@ def _grid(mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], title: str) -> 
             f"M{x + 0.5 - swell / 2:g} {y + 0.5 - swell / 2:g}h{swell:g}v{swell:g}h-{swell:g}z"
             for y, x in taps.tolist()
         )
+    kind = ' class="strip"' if rows == 1 else ""
     return (
-        f'<svg viewBox="-.1 -.1 {columns + 0.2:g} {rows + 0.2:g}" role="img" '
-        f'aria-label="{text(title)}">{lines}<path class="tap" d="{cells}"/></svg>'
+        f'<svg{kind} viewBox="-.1 -.1 {columns + 0.2:g} {rows + 0.2:g}" role="img" '
+        f'preserveAspectRatio="xMinYMid" aria-label="{text(title)}">{lines}'
+        f'<path class="tap" d="{cells}"/></svg>'
     )

@@ -10,7 +10,7 @@ from atrous.analysis.inspection import Inspection, NodeRow
 from atrous.report.page.markup import cell, crossed, section, sortable, text
 from atrous.report.page.summary import moving
 from atrous.report.quantities import count, size
-from atrous.report.text import field_cells
+from atrous.report.text import place_cells
 
 _HEAD = (
     ("node", "module path, or the operation's own name", False),
@@ -108,7 +108,7 @@ def _node(
     output = ""
     if row.name in outputs:
         label = outputs[row.name]
-        told = "output" if label == "output" else f"output {label}"
+        told = "output" if label == "output" else f"output {label!r}"
         output = f' <span class="tag">{text(told)}</span>'
     name = (
         f'<th scope="row" style="--level:{level}"><span class="full">{text(row.label)}</span>'
@@ -147,7 +147,7 @@ def _growth(row: NodeRow) -> str:
 def _field(field: Field | None, growth: str) -> str:
     if field is None:
         return cell("not of this input", style="note") + "<td></td>" * 5
-    rows = [field_cells(axis) for axis in field.axes]
+    rows = [place_cells(axis) for axis in field.axes]
 
     def joined(column: int) -> str:
         told = [row[column] for row in rows]
@@ -160,10 +160,10 @@ def _field(field: Field | None, growth: str) -> str:
     reach = max((sum(axis.reach) for axis in own), default=0)
     grown = int(growth.partition(" ")[0]) if growth else 0
     return (
-        cell(joined(1), sizes, "n")
-        + cell(joined(2), stride, "n")
-        + cell(joined(3), starts, "n")
-        + cell(joined(4), reach, "n")
+        cell(joined(0), sizes, "n")
+        + cell(joined(1), stride, "n")
+        + cell(joined(2), starts, "n")
+        + cell(joined(3), reach, "n")
         + cell(growth, grown, "n")
         + f'<td class="status-{field.status}">{text(field.status)}</td>'
     )

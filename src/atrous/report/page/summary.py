@@ -10,7 +10,7 @@ from atrous.lint.finding import SEVERITIES
 from atrous.report.page.markup import card, crossed, section, text
 from atrous.report.parts import Parts
 from atrous.report.quantities import count, number, share, size
-from atrous.report.text import describe_field, field_cells, titled_fields
+from atrous.report.text import describe_field, place_cells, titled_fields
 
 _MOST_APART = 3
 _TO = "\u2013"
@@ -44,7 +44,7 @@ def summary(found: Inspection, parts: Parts) -> str:
 
 def _field_cards(field: Field, found: Inspection, parts: Parts) -> list[str]:
     lengths = crossed(axis.length for axis in field.axes)
-    sizes = _agreed(field, 1, "-", _TO)
+    sizes = _agreed(field, 0, "-", _TO)
     note = f"of an input of {lengths}"
     told, where = field, ""
     if field.status == "global":
@@ -57,8 +57,8 @@ def _field_cards(field: Field, found: Inspection, parts: Parts) -> list[str]:
             note += f"; {_bounded(last)} before that{where}"
         sizes = _bounded(field)
     cards = [card("field", sizes, note)]
-    cards.append(card("stride", _agreed(told, 2, "-", _TO), f"input steps per output step{where}"))
-    reach = _agreed(told, 4, "+", " + ")
+    cards.append(card("stride", _agreed(told, 1, "-", _TO), f"input steps per output step{where}"))
+    reach = _agreed(told, 3, "+", " + ")
     cards.append(card("reach", reach, f"before + after its own position{where}"))
     if parts.stages:
         seen = parts.stages[-1].coverage
@@ -74,14 +74,14 @@ def _field_cards(field: Field, found: Inspection, parts: Parts) -> list[str]:
 
 
 def _bounded(field: Field) -> str:
-    return _agreed(field, 1, "-", _TO).replace("all, ", "")
+    return _agreed(field, 0, "-", _TO).replace("all, ", "")
 
 
 def _agreed(field: Field, column: int, mark: str, shown: str) -> str:
-    """A column of `field_cells`: once where all axes agree and it would be long, else per axis."""
-    told = [field_cells(axis)[column] for axis in field.axes]
+    """A column of `place_cells`: once where all axes agree and it would be long, else per axis."""
+    told = [place_cells(axis)[column] for axis in field.axes]
     told = [t if t == mark else t.replace(mark, shown) for t in told]
-    plain = column == 1 and all(t.isdigit() for t in told)
+    plain = column == 0 and all(t.isdigit() for t in told)
     return crossed(dict.fromkeys(told) if len(set(told)) == 1 and not plain else told)
 
 
