@@ -310,6 +310,53 @@ def test_opens_without_errors_or_requests(
     assert shown.problems == []
 
 
+class Both(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 1, 3, padding=1), nn.Conv2d(1, 1, 5, padding=2)
+
+    def forward(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        return {"sum": self.first(x) + self.second(y), "other": self.second(y)}
+
+
+class Constant(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.new_ones(3)
+
+
+UNUSUAL: dict[str, tuple[Any, Any]] = {
+    "several inputs and outputs": (Both(), (torch.zeros(2, 1, 9, 9), torch.zeros(2, 1, 9, 9))),
+    "nothing depends on the input": (Constant(), (1, 3, 8)),
+    "a single node": (nn.Identity(), (1, 3, 8)),
+    "half precision": (nn.Conv1d(1, 1, 3, dilation=2).half(), (1, 1, 32)),
+    "tokens": (nn.Sequential(nn.Embedding(9, 4)), torch.zeros(1, 7, dtype=torch.long)),
+    "in training": (nn.Sequential(nn.Conv1d(1, 2, 3), nn.BatchNorm1d(2)).train(), (2, 1, 16)),
+    "no map": (nn.Linear(4, 4), (1, 4)),
+    "attention": (nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), (1, 10, 8)),
+}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_unusual_models_have_a_page_and_stay_as_they_were(
+    name: str, shown: Browser, tmp_path: Path
+) -> None:
+    model, x = UNUSUAL[name]
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    training, random = model.training, torch.get_rng_state()
+    report = atrous.inspect(model, x, effective=1)
+    Page(report.to_html(tmp_path / "page.html"))
+    json.loads(report.to_json())
+    shown.open(tmp_path / "page.html", width=390)
+    assert shown.problems == []
+    assert model.training == training
+    assert torch.equal(torch.get_rng_state(), random)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+    if name == "several inputs and outputs":
+        assert report.parts.missing == {}
+        assert report.parts.stages[-1].effective is not None
+
+
 def test_tables_sort_filter_and_fold(shown: Browser, tmp_path: Path) -> None:
     _, report, _ = reported("segmenter")
     report.to_html(tmp_path / "page.html")

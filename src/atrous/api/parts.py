@@ -18,7 +18,7 @@ from atrous.analysis.kernels import kernels
 from atrous.analysis.spectrum import spectrum
 from atrous.analysis.stages import stage_label, stages
 from atrous.api.effective import effective_field
-from atrous.graph.capture import Inputs
+from atrous.graph.capture import Inputs, floating_type
 from atrous.graph.program import Node, Program
 from atrous.graph.shell import CaptureError
 from atrous.lint.judgement import judge
@@ -27,7 +27,9 @@ from atrous.lint.subject import Subject
 from atrous.report.parts import Parts, Stage
 
 Told = TypeVar("Told")
-_REFUSALS = (ValueError, IndexError, NotImplementedError, CaptureError, MemoryError)
+_REFUSALS = (
+    ValueError, LookupError, NotImplementedError, CaptureError, MemoryError
+)  # fmt: skip
 """How an analysis says that it has no answer for this model."""
 
 
@@ -70,7 +72,9 @@ class Gathering:
         try:
             return ask()
         except _REFUSALS as error:
-            self._missing.setdefault(part, str(error) or type(error).__name__)
+            # The text of a KeyError would be quoted.
+            told = str(error.args[0]) if error.args else type(error).__name__
+            self._missing.setdefault(part, told)
             return None
 
     def _stages(self) -> list[Stage]:
@@ -96,18 +100,20 @@ class Gathering:
     def _effective(self, node: Node, seen: Coverage) -> EffectiveField:
         # The module's own value where the node is that: then the model itself runs.
         labelled = self.program.find(node.label) is node if node.place.label else False
+        kind = floating_type(self.model) if isinstance(self.model, nn.Module) else None
         return effective_field(
             self.model,
-            _drawn(self.x, self.effective),
+            _drawn(self.x, self.effective, kind),
             node=node.label if labelled else node.name,
             input=self.inspection.input,
             axes=self.inspection.axes,
             at=[own[0] for own in seen.at],
+            unpack=lambda item: item,
             progress=False,
         )
 
 
-def _drawn(x: Inputs, batches: int) -> list[Any]:
+def _drawn(x: Inputs, batches: int, kind: torch.dtype | None) -> list[Any]:
     """Batches of standard normal numbers in the place of every float tensor of an input."""
     random = torch.Generator().manual_seed(0)
 
@@ -120,7 +126,9 @@ def _drawn(x: Inputs, batches: int) -> list[Any]:
             return {key: like(item) for key, item in value.items()}
         if isinstance(value, tuple | list):
             if value and all(isinstance(item, int) for item in value):
-                return torch.randn(tuple(value), generator=random)
+                return torch.randn(tuple(value), generator=random).to(
+                    kind or torch.get_default_dtype()
+                )
             return tuple(map(like, value))
         return value
 

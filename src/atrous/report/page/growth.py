@@ -20,8 +20,8 @@ def growth(found: Inspection) -> str:
         return section("growth", "Growth of the field", '<p class="note">no field is known</p>')
     lengths = sorted({length for line in lines for length in line.lengths})
     top = _top(max(size for _, size in points), lengths)
-    last = max(max(number for number, _ in points), 1)
-    drawn = "".join(_drawn(line, k, last, top) for k, line in enumerate(lines))
+    last = max(number for number, _ in points)
+    drawn = "".join(_drawn(line, k, max(last, 1), top) for k, line in enumerate(lines))
     shown = [length for length in lengths if length <= top]
     levels = "".join(_level(value, top, "") for value in _ticks(top))
     levels += "".join(_level(length, top, "input") for length in shown)
