@@ -54,7 +54,7 @@ def _grid(mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], title: str) -> 
     rows, columns = mask.shape
     taps = np.argwhere(mask)
     cells = "".join(f"M{x}.07 {y}.07h.86v.86h-.86z" for y, x in taps.tolist())
-    lines = ""
+    lines, edge = "", 0.1
     if max(rows, columns) <= _CELLS:
         lines = "".join(f"M0 {y}h{columns}" for y in range(rows + 1))
         lines += "".join(f"M{x} 0v{rows}" for x in range(columns + 1))
@@ -62,14 +62,16 @@ def _grid(mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], title: str) -> 
     else:
         lines = f'<path class="grid" d="M0 0h{columns}v{rows}h-{columns}z"/>'
         # Single positions would be too small to see.
-        swell = max(rows, columns) / 40
+        swell = max(1.0, max(rows, columns) / 20)
+        edge = swell / 2
         cells = "".join(
             f"M{x + 0.5 - swell / 2:g} {y + 0.5 - swell / 2:g}h{swell:g}v{swell:g}h-{swell:g}z"
             for y, x in taps.tolist()
         )
     kind = ' class="strip"' if rows == 1 else ""
+    box = f"{-edge:g} {-edge:g} {columns + 2 * edge:g} {rows + 2 * edge:g}"
     return (
-        f'<svg{kind} viewBox="-.1 -.1 {columns + 0.2:g} {rows + 0.2:g}" role="img" '
+        f'<svg{kind} viewBox="{box}" role="img" '
         f'preserveAspectRatio="xMinYMid" aria-label="{text(title)}">{lines}'
         f'<path class="tap" d="{cells}"/></svg>'
     )

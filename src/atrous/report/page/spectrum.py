@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from math import isfinite, pi
 
 from atrous.analysis.spectrum import AxisSpectrum, LayerSpectrum, Spectrum
 from atrous.report.page.markup import section, text
 
 _POINTS = 64
 _SHOWN = 24
+_NEAR = 0.02
 
 
 def spectrum(found: Spectrum | None, missing: str = "") -> str:
@@ -41,20 +42,24 @@ def spectrum(found: Spectrum | None, missing: str = "") -> str:
 
 
 def _figure(row: LayerSpectrum) -> str:
-    curves: dict[tuple[float, ...], list[AxisSpectrum]] = {}
+    curves: list[tuple[tuple[float, ...], list[AxisSpectrum]]] = []
     for axis in row.axes:
         if axis.taps > 1:
-            key = tuple(round(float(v), 6) for v in axis.curve(_POINTS))
-            curves.setdefault(key, []).append(axis)
-    top = max((v for curve in curves for v in curve if isfinite(v)), default=0.0)
+            mine = tuple(map(float, axis.curve(_POINTS)))
+            like = next((axes for curve, axes in curves if _alike(curve, mine)), None)
+            if like is None:
+                curves.append((mine, [axis]))
+            else:
+                like.append(axis)
+    top = max((v for curve, _ in curves for v in curve if isfinite(v)), default=0.0)
     first = next(axis for axis in row.axes if axis.taps > 1)
     bands = "".join(
-        f'<rect class="band" x="{a / 3.14159265 * 100:.1f}" y="0" '
-        f'width="{(b - a) / 3.14159265 * 100:.1f}" height="100"/>'
+        f'<rect class="band" x="{100 * a / pi:.1f}" y="0" '
+        f'width="{100 * (b - a) / pi:.1f}" height="100"/>'
         for a, b in first.bands
     )
     drawn = ""
-    for number, curve in enumerate(curves):
+    for number, (curve, _) in enumerate(curves):
         if not top or not all(map(isfinite, curve)):
             continue
         points = " ".join(
@@ -64,7 +69,7 @@ def _figure(row: LayerSpectrum) -> str:
         drawn += f'<polyline class="line-{number}" points="{points}"/>'
     told = [
         _described(axes, number if len(curves) > 1 else None)
-        for number, axes in enumerate(curves.values())
+        for number, (_, axes) in enumerate(curves)
     ]
     label = f"{row.label}: gain from frequency 0 to pi, {first.kind}"
     return (
@@ -72,6 +77,12 @@ def _figure(row: LayerSpectrum) -> str:
         f'role="img" aria-label="{text(label)}">{bands}{drawn}</svg>'
         f'<p class="axis"><span>0</span><span>π</span></p>{"".join(told)}</li>'
     )
+
+
+def _alike(first: tuple[float, ...], second: tuple[float, ...]) -> bool:
+    """Whether two curves would lie on each other."""
+    top = max(*first, *second)
+    return all(abs(a - b) <= _NEAR * top for a, b in zip(first, second, strict=True))
 
 
 def _described(axes: list[AxisSpectrum], number: int | None) -> str:
