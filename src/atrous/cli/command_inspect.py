@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +16,10 @@ from atrous.cli.output import check_writable, output_console
 from atrous.cli.progress import working
 from atrous.cli.resolve import resolve
 from atrous.report import plain, text
+from atrous.report.plain_parts import as_json as _as_json
 from atrous.report.report import Report
+
+_BATCHES = 8
 
 
 def register(app: typer.Typer) -> None:
@@ -73,7 +75,17 @@ def inspect(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     json_file: Annotated[Path | None, typer.Option(help="Write JSON to this file.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a page to this file.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write one page to this file that opens anywhere.")
+    ] = None,
+    effective: Annotated[
+        bool,
+        typer.Option(
+            "--effective",
+            help="With --html, --json or --json-file: effective fields too, by gradients on random "
+            "data; takes seconds to minutes.",
+        ),
+    ] = False,
 ) -> None:
     """Show what every node of MODEL sees: field, stride, start, reach, status, growth, cost.
 
@@ -121,6 +133,8 @@ def inspect(
             "--coverage must be given without --branches, --channels, --spectrum, --html, "
             "--json-file and --depth."
         )
+    if effective and not (html or json_file or as_json):
+        raise ValueError("--effective must be given with --html, --json-file or --json.")
     place = positions(at)
     picked = _channels(channels)
     x = inputs(found, model, shapes or [], batch, dtype)
@@ -167,7 +181,12 @@ def inspect(
                 title += f", channels {channels} of axis {channel_axis}" if channels else ""
                 console.print(text.describe_field(field, title))
             return
-        report = atrous.inspect(found.model, x, input=of_input, axes=chosen)
+        batches = _BATCHES if effective else 0
+        report = atrous.inspect(found.model, x, input=of_input, axes=chosen, effective=batches)
+    if html or json_file or as_json:
+        more = f", effective fields on {batches} random inputs" if effective else ""
+        with working(f"findings, coverage, cost, spectrum{more}"):
+            _ = report.parts
     _show(console, report, depth, as_json)
     for path, write in ((html, report.to_html), (json_file, report.to_json)):
         if path is not None:
@@ -216,7 +235,7 @@ def _show(console: Console, report: Report, depth: int | None, as_json: bool) ->
 
 def print_json(value: dict[str, Any]) -> None:
     """JSON on standard output, with the schema it follows."""
-    typer.echo(json.dumps({"schema": plain.SCHEMA, **value}, indent=2))
+    typer.echo(_as_json({"schema": plain.SCHEMA, **value}))
 
 
 def _asked(node: str | None, output: str | None) -> str:

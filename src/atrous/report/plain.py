@@ -8,7 +8,7 @@ from atrous.analysis.coverage import Coverage
 from atrous.analysis.field import AxisField, Field
 from atrous.analysis.inspection import Inspection, NodeRow, as_number
 
-SCHEMA = "atrous.inspect/1"
+SCHEMA = "atrous.inspect/2"
 
 
 def to_dict(found: Inspection) -> dict[str, Any]:

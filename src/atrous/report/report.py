@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from rich.console import Console, ConsoleOptions, RenderResult
 
 from atrous.analysis.inspection import Inspection
 from atrous.report.html import to_html
+from atrous.report.parts import Parts
 from atrous.report.plain import to_dict
+from atrous.report.plain_parts import as_json, parts_to_dict
 from atrous.report.text import render
 
 
@@ -21,25 +24,36 @@ class Report:
     """What `atrous.inspect` returns.
 
     Attributes:
-        inspection: the findings, as data.
+        inspection: every node, as data.
+        gather: tells the rest, when it is asked for first.
     """
 
     inspection: Inspection
+    gather: Callable[[], Parts] = field(default=Parts, compare=False)
+
+    @cached_property
+    def parts(self) -> Parts:
+        """Findings, cost, coverage along the depth, kernels and spectrum.
+
+        They are found out when they are asked for first, of the model as it is then; the table of
+        nodes does without them.
+        """
+        return self.gather()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, strings and numbers, with a schema version."""
-        return to_dict(self.inspection)
+        return {**to_dict(self.inspection), **parts_to_dict(self.parts)}
 
     def to_json(self, path: str | Path | None = None) -> str:
         """The same as JSON text; also written to `path` if given."""
-        text = json.dumps(self.to_dict(), indent=2)
+        text = as_json(self.to_dict())
         if path is not None:
             _write(Path(path), text + "\n")
         return text
 
     def to_html(self, path: str | Path | None = None) -> str:
         """One self-contained page; also written to `path` if given."""
-        text = to_html(self.inspection)
+        text = to_html(self.inspection, self.parts)
         if path is not None:
             _write(Path(path), text)
         return text
@@ -56,8 +70,8 @@ class Report:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        # A frame of its own, so that the page's style stays inside.
-        page = escape(self.to_html(), quote=True)
+        # A frame of its own, so that the page's style stays inside; only what is known at once.
+        page = escape(to_html(self.inspection), quote=True)
         return f'<iframe srcdoc="{page}" style="width: 100%; height: 40rem; border: 0"></iframe>'
 
 

@@ -300,11 +300,15 @@ def branch_table(branches: Sequence[Field]) -> Table:
     return table
 
 
+def place_cells(axis: AxisField) -> list[str]:
+    """One axis of a field: its size, stride, start and reach."""
+    if axis.status == "unknown":
+        return ["?", "?", "?", "?"]
+    return [_size(axis), _stride(axis), _start(axis), _reach(axis)]
+
+
 def field_cells(axis: AxisField) -> list[str]:
     """One axis of a field: its number, size, stride, start, reach, share read, status, cause."""
-    if axis.status == "unknown":
-        return [str(axis.axis), "?", "?", "?", "?", "?", axis.status, axis.cause]
-    own = _own(axis)
-    read = "-" if own is None else f"{own.density:.0%}"
-    told = [_size(axis), _stride(axis), _start(axis), _reach(axis), read]
-    return [str(axis.axis), *told, axis.status, axis.cause]
+    own = None if axis.status == "unknown" else _own(axis)
+    read = "?" if axis.status == "unknown" else "-" if own is None else f"{own.density:.0%}"
+    return [str(axis.axis), *place_cells(axis), read, axis.status, axis.cause]

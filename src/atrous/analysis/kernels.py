@@ -1,0 +1,57 @@
+"""The distinct kernels of a model: where their taps lie, and which layers have them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from atrous.graph.program import Program
+from atrous.graph.rule import Local
+
+
+@dataclass(frozen=True)
+class KernelUse:
+    """One arrangement of taps and the layers that have it.
+
+    Attributes:
+        kind: the operator, as "conv2d".
+        kernel_size: taps along each axis.
+        dilation: from one tap to the next, along each axis.
+        stride: from one output to the next, along each axis.
+        layers: labels of the layers, in order of computation.
+    """
+
+    kind: str
+    kernel_size: tuple[int, ...]
+    dilation: tuple[int, ...]
+    stride: tuple[int, ...]
+    layers: tuple[str, ...]
+
+
+def kernels(program: Program) -> tuple[KernelUse, ...]:
+    """The distinct sliding windows of a program, in the order in which they come first.
+
+    A window is told by its taps, dilation and stride; padding does not make another of it.
+
+    Example:
+        >>> from torch import nn
+        >>> from atrous.graph.capture import capture
+        >>> net = nn.Sequential(*(nn.Conv1d(1, 1, 3, dilation=d) for d in (1, 2, 2)))
+        >>> [(use.dilation, use.layers) for use in kernels(capture(net, (1, 1, 32)))]
+        [((1,), ('0',)), ((2,), ('1', '2'))]
+    """
+    found: dict[tuple[str, tuple[tuple[int, int, int], ...]], list[str]] = {}
+    for node in program.nodes.values():
+        if isinstance(node.description, Local) and node.description.windows:
+            windows = (window for _, window in sorted(node.description.windows.items()))
+            taps = tuple((w.kernel_size, w.dilation, w.stride) for w in windows)
+            found.setdefault((node.kind, taps), []).append(node.label)
+    return tuple(
+        KernelUse(
+            kind,
+            tuple(k for k, _, _ in taps),
+            tuple(d for _, d, _ in taps),
+            tuple(s for _, _, s in taps),
+            tuple(layers),
+        )
+        for (kind, taps), layers in found.items()
+    )
