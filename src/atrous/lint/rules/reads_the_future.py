@@ -207,7 +207,7 @@ def _adding(nodes: Iterable[Node], by: Mapping[str, int]) -> list[Node]:
 
 def _may_be_masked(subject: Subject, node: Node) -> bool:
     """Whether it is a product of two values behind a table that may hide what lies ahead."""
-    if not isinstance(node.description, Global) or len(set(node.operands)) < 2:
+    if not isinstance(node.description, Global) or len(node.operands) < 2:
         return False
     rows = node.operands[0].shape[-2:]
     if any(tuple(o.shape[-2:]) == tuple(rows) and o.is_constant for o in node.call.operands):  # type: ignore[union-attr]
@@ -236,9 +236,9 @@ def _fix(node: Node, field: AxisField | None, axis: int) -> str:
     if isinstance(description, Movement) and field is not None and field.output_axis is not None:
         return _plainly_padded(node, field.output_axis)
     if isinstance(description, Global):
-        if description.along is not None:
+        if description.along:
             return "bidirectional=False"
-        if len(set(node.operands)) > 1:
+        if len(node.operands) > 1:
             return "F.scaled_dot_product_attention(q, k, v, is_causal=True)"
         return (
             "# statistics of one position, or of those before it, for example\n"

@@ -1,0 +1,194 @@
+"""Layers that cost something and give neither a larger field nor another function.
+
+What it finds
+    Two convolutions with nothing but affine operators between them (a bias, batch normalisation in
+    inference, dropout), one of them 1x1, that are one convolution of no more multiplications: a
+    warning, for a non-linearity is missing or one layer is too many. Where the channels between are
+    few, the pair is a factorisation and cheaper than the one layer: nothing is said.
+
+    Convolutions that widen the field when what they read sees past the ends of the input from every
+    position already: a note with what they cost. That is usual at the end of a deep classifier,
+    where depth is wanted for itself; where the field is what is wanted, these layers can go.
+
+Why it matters
+    Two linear maps in a row are one. The second one costs time and parameters and can express
+    nothing new; in training it merely changes the step size.
+
+Example
+    A squeeze that does not squeeze, without an activation::
+
+        nn.Sequential(nn.Conv2d(64, 128, 1), nn.BatchNorm2d(128), nn.Conv2d(128, 64, 1))
+
+Use instead
+    An activation between, or one layer::
+
+        nn.Sequential(nn.Conv2d(64, 128, 1), nn.BatchNorm2d(128), nn.ReLU(), nn.Conv2d(128, 64, 1))
+
+Settings
+    layers: how many layers whose growth lies outside the input make a note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import torch
+from torch import nn
+
+from atrous.analysis.affine import Evaluator, evaluating
+from atrous.geometry.primitives import Window
+from atrous.graph.program import Node
+from atrous.graph.rule import Pointwise
+from atrous.lint.along import Layer, declared_axis, layer_of, leading_to, macs, named, readers
+from atrous.lint.rule import Case, Found, lint_rule
+from atrous.lint.subject import Subject
+from atrous.lint.widening import widening_layers
+
+
+def _chain(*between: nn.Module, width: int = 4) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(2, width, 1), *between, nn.Conv2d(width, 2, 3, padding=1))
+
+
+def _deep(layers: int) -> nn.Module:
+    parts: list[nn.Module] = []
+    for _ in range(layers):
+        parts += [nn.Conv2d(2, 2, 3, padding=1), nn.ReLU()]
+    return nn.Sequential(*parts)
+
+
+def _bad() -> Iterator[Case]:
+    yield Case(_chain(), (1, 2, 16, 16), path="1")
+    yield Case(_chain(nn.BatchNorm2d(4), nn.Dropout(0.5)), (1, 2, 16, 16), path="3")
+    yield Case(nn.Sequential(nn.Conv2d(2, 4, 3, stride=2), nn.Conv2d(4, 2, 1)), (1, 2, 16, 16))
+    yield Case(_deep(18), (1, 2, 8, 8))
+
+
+def _good() -> Iterator[Case]:
+    yield Case(_chain(nn.ReLU()), (1, 2, 16, 16))
+    yield Case(_chain(nn.BatchNorm2d(4), nn.LeakyReLU(0.999)), (1, 2, 16, 16))
+    # Few channels between: two cheap layers in place of a dear one.
+    yield Case(nn.Sequential(nn.Conv2d(8, 2, 1), nn.Conv2d(2, 8, 1)), (1, 8, 16, 16))
+    # A depthwise and a pointwise layer are a factorisation, too.
+    separable = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.Conv2d(8, 8, 1))
+    yield Case(separable, (1, 8, 16, 16))
+    yield Case(_deep(8), (1, 2, 16, 16))
+
+
+@lint_rule(
+    "ATR305",
+    "no-growth",
+    severity="warning",
+    settings={"layers": 8},
+    bad=_bad,
+    good=_good,
+)
+def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
+    """Find convolutions that are one with the next, and those that reach nothing new."""
+    yield from _collapsing(subject)
+    yield from _unseen(subject, settings["layers"])
+
+
+def _collapsing(subject: Subject) -> Iterator[Found]:
+    program = subject.program
+    reading = readers(program)
+    outputs = set(program.outputs.values())
+    evaluator = Evaluator(program)
+    for node in program.nodes.values():
+        second = layer_of(node)
+        if second is None or second.groups != 1:
+            continue
+        between: list[Node] = []
+        at = program.nodes[node.operands[0].name]
+        while isinstance(at.description, Pointwise) and len(at.operands) == 1:
+            between.append(at)
+            at = program.nodes[at.operands[0].name]
+        first = layer_of(at)
+        if first is None or first.groups != 1 or set(first.windows) != set(second.windows):
+            continue
+        if any(len(reading[n.name]) > 1 or n.name in outputs for n in (at, *between)):
+            continue
+        merged = _merged(first, second)
+        pair = macs([first.node, second.node])
+        if merged is None or (cost := _cost(merged)) > pair:
+            continue
+        if all(_is_affine(n, evaluator) for n in between):
+            yield Found(
+                f"{first.code} ('{at.label}') and {second.code} have no non-linearity between "
+                f"them: together they are one convolution of {cost:,} multiplications instead of "
+                f"{pair:,}",
+                node,
+                fix=f"{merged.code}  # or an activation behind '{at.label}'",
+                numbers={"macs": pair, "merged": cost, "first": at.label},
+            )
+
+
+def _merged(first: Layer, second: Layer) -> Layer | None:
+    """The one convolution that two make of which one has single taps; None if neither has."""
+    windows = {}
+    for axis, a in first.windows.items():
+        b = second.windows[axis]
+        if a.kernel_size == 1 and a.stride == 1 and a.left == 0:
+            windows[axis] = b
+        elif b.kernel_size == 1 and b.left == 0:
+            windows[axis] = Window(a.kernel_size, a.stride * b.stride, a.dilation, a.left)
+        else:
+            return None
+    return replace(second, windows=windows, channels=(first.channels[0], second.channels[1]))
+
+
+def _cost(layer: Layer) -> int:
+    taps = prod(w.kernel_size for w in layer.windows.values())
+    return prod(layer.node.shape) * layer.channels[0] * taps
+
+
+def _is_affine(node: Node, evaluator: Evaluator) -> bool:
+    """Whether values add up as those of an affine function do, small and large."""
+    operand = node.operands[0]
+    if not operand.dtype.is_floating_point or node.dtype != operand.dtype:
+        return False
+    generator = torch.Generator().manual_seed(0)
+    with evaluating():
+        try:
+            for scale in (1e-3, 1.0, 1e3):
+                a, b = (
+                    torch.randn(operand.shape, generator=generator, dtype=torch.float64) * scale
+                    for _ in range(2)
+                )
+                fa, fb, both, none = (
+                    evaluator(node, {operand.name: x}) for x in (a, b, a + b, torch.zeros_like(a))
+                )
+                size = fa.abs() + fb.abs() + both.abs() + none.abs()
+                off = (fa + fb - both - none).abs()
+                if not bool((off <= 1e-9 * size).all()):
+                    return False
+        except NotImplementedError:
+            return False
+    return True
+
+
+def _unseen(subject: Subject, least: int) -> Iterator[Found]:
+    """All convolutions on the way that widen the field outside the input alone."""
+    widening: dict[str, list[bool]] = {}
+    shape, declared = subject.traced.source.shape, subject.declared.length
+    for axis in subject.traced.axes:
+        length = declared if declared and axis == declared_axis(subject) else shape[axis]
+        for found in widening_layers(subject, axis):
+            widening.setdefault(found.layer.node.name, []).append(found.is_idle(length))
+    idle = [
+        n
+        for n in leading_to(subject.program, subject.target)
+        if n.name in widening and all(widening[n.name])
+    ]
+    if len(idle) < least:
+        return
+    total = macs(subject.program.nodes.values())
+    yield Found(
+        f"from here on every position sees the whole input: {len(idle)} convolutions "
+        f"({named(idle)}) cost {macs(idle) / total:.0%} of the multiplications and see nothing new",
+        idle[0],
+        numbers={"layers": len(idle), "macs": macs(idle), "share": macs(idle) / total},
+        severity="note",
+    )
