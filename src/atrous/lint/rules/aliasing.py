@@ -207,8 +207,8 @@ def _taxed(node: Node, strided: _Strided, apart: AliasEnergy, together: AliasEne
         fix = f"{replace(layer, windows=windows).code}  # and dilate behind the stride"
     return Found(
         f"dilation repeats the passband of '{node.label}' {images} times, and {where} ({stride}) "
-        f"folds {apart.fraction:.0%} of its output's power (white input); with the taps side by side "
-        f"the same weights fold {together.fraction:.0%}",
+        f"folds {apart.fraction:.0%} of its output's power (white input); with the taps side by "
+        f"side the same weights fold {together.fraction:.0%}",
         node,
         fix=fix,
         numbers={

@@ -38,7 +38,7 @@ import torch
 from torch import Tensor, nn
 
 from atrous.graph.program import Node
-from atrous.lint.along import Layer
+from atrous.lint.along import Layer, local
 from atrous.lint.parallel import Pyramid, pyramids
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
@@ -116,9 +116,9 @@ def _inside(pyramid: Pyramid, rate: int) -> float:
 def _stride(subject: Subject, root: Node) -> Fraction | None:
     """Input positions per position of the map, where all axes agree."""
     field = subject.fields.get(root.name)
-    strides = {axis.strides for axis in field.axes} if field is not None else set()
-    own = {s for pair in strides for s in pair}
-    return own.pop() if len(own) == 1 else None
+    axes = field.axes if field is not None else ()
+    own = {s for axis in axes for s in (local(axis) or axis).strides}
+    return own.pop() if len(own) == 1 and min(own) > 0 else None
 
 
 def _found(

@@ -91,8 +91,8 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     if best is not None:
         axis, size, length = best
         yield Found(
-            f"the field along axis {axis} is {size:,} positions, the input has {length:,}: every "
-            f"output reads {size - length:,} or more positions of padding",
+            f"the field along axis {axis} is {size:,} positions, the input has {length:,}: wherever "
+            f"it lies, {size - length:,} or more of it are padding",
             numbers={"axis": axis, "field": size, "length": length},
         )
 
