@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from atrous.analysis.field import AxisField, Field
 from atrous.geometry.primitives import Window
@@ -70,27 +70,19 @@ class Layer:
         windows: the window along each axis of the node that it slides along.
         channels: of the input and of the output.
         groups: runs of channels that are kept apart.
+        bias: whether it adds one.
     """
 
     node: Node
     windows: Mapping[int, Window]
     channels: tuple[int, int]
     groups: int
+    bias: bool
 
     @property
     def is_dilated(self) -> bool:
         """Whether the taps of any axis are apart."""
         return any(w.dilation > 1 and w.kernel_size > 1 for w in self.windows.values())
-
-    @property
-    def has_bias(self) -> bool:
-        """Whether a second parameter is read, for which weight norm has another name."""
-        return any(name.rpartition(".")[2] == "bias" for name in self.node.parameters)
-
-    def changed(self, **settings: int) -> Layer:
-        """The same layer with windows of other settings along every axis."""
-        windows = {axis: replace(w, **settings) for axis, w in self.windows.items()}
-        return replace(self, windows=windows)
 
     @property
     def code(self) -> str:
@@ -104,7 +96,7 @@ class Layer:
         }
         usual = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
         told = "".join(f", {k}={v}" for k, v in settings.items() if v != usual[k])
-        told += "" if self.has_bias or not self.node.parameters else ", bias=False"
+        told += "" if self.bias else ", bias=False"
         kernel = _each(w.kernel_size for w in windows)
         inputs, outputs = self.channels
         return f"nn.Conv{len(windows)}d({inputs}, {outputs}, {kernel}{told})"
@@ -135,6 +127,7 @@ def layer_of(node: Node) -> Layer | None:
         description.windows,
         (inside, node.shape[channel]),
         inside // max(own, 1),
+        not node.parameters or any(name.rpartition(".")[2] == "bias" for name in node.parameters),
     )
 
 
@@ -156,6 +149,11 @@ def window_along(node: Node, field: AxisField | None) -> Window | None:
 def macs(nodes: Iterable[Node]) -> int:
     """Multiply-accumulate operations of nodes together."""
     return sum(node.description.macs for node in nodes if node.description is not None)
+
+
+def listed(items: Iterable[object]) -> str:
+    """Items in a row, each once, separated by commas."""
+    return ", ".join(dict.fromkeys(map(str, items)))
 
 
 def named(nodes: Iterable[Node], most: int = 4) -> str:

@@ -31,6 +31,7 @@ Settings
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -190,4 +191,4 @@ def _with_rate(layer: Layer, rate: int) -> Layer:
         else type(w)(w.kernel_size, w.stride, rate, w.left * rate // w.dilation)
         for axis, w in layer.windows.items()
     }  # fmt: skip
-    return type(layer)(layer.node, windows, layer.channels, layer.groups)
+    return replace(layer, windows=windows)

@@ -30,12 +30,12 @@ Settings
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import nn
 
-from atrous.lint.along import declared_axis, leading_to, local, macs, named, on_axis
+from atrous.lint.along import declared_axis, leading_to, listed, local, macs, named, on_axis
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 from atrous.lint.widening import Spread, idle_layers, schedule, widening_layers
@@ -91,8 +91,8 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     if best is not None:
         axis, size, length = best
         yield Found(
-            f"the field along axis {axis} is {size:,} positions, the input has {length:,}: wherever "
-            f"it lies, {size - length:,} or more of it are padding",
+            f"the field along axis {axis} is {size:,} positions, the input has {length:,}: "
+            f"wherever it lies, {size - length:,} or more of it are padding",
             numbers={"axis": axis, "field": size, "length": length},
         )
 
@@ -129,7 +129,7 @@ def _warning(subject: Subject, axis: int, size: int, length: int, idle: list[Spr
         f"the field is {size:,} positions, {what} {length:,}; what comes before "
         f"'{first.layer.node.label}' already reaches {max(first.before.reach):,} away, past the "
         f"end{'s' if min(first.before.reach) else ''} from everywhere: {named(nodes)} (dilation "
-        f"{_listed(f.window.dilation for f in idle)}) add{'' if many else 's'} nothing but padding",
+        f"{listed(f.window.dilation for f in idle)}) add{'' if many else 's'} nothing but padding",
         nodes[0],
         fix=f"dilations = {schedule(kept)}  # a field of {first.before.size:,}",
         numbers={
@@ -141,7 +141,3 @@ def _warning(subject: Subject, axis: int, size: int, length: int, idle: list[Spr
         },
         severity="warning",
     )
-
-
-def _listed(values: Iterable[int]) -> str:
-    return ", ".join(map(str, dict.fromkeys(values)))

@@ -114,7 +114,7 @@ def _collapsing(subject: Subject) -> Iterator[Found]:
             continue
         if any(len(reading[n.name]) > 1 or n.name in outputs for n in (at, *between)):
             continue
-        merged = _merged(first, second)
+        merged = _merged(first, second, bias=bool(between) or first.bias or second.bias)
         pair = macs([first.node, second.node])
         if merged is None or (cost := _cost(merged)) > pair:
             continue
@@ -129,7 +129,7 @@ def _collapsing(subject: Subject) -> Iterator[Found]:
             )
 
 
-def _merged(first: Layer, second: Layer) -> Layer | None:
+def _merged(first: Layer, second: Layer, *, bias: bool) -> Layer | None:
     """The one convolution that two make of which one has single taps; None if neither has."""
     windows = {}
     for axis, a in first.windows.items():
@@ -140,7 +140,8 @@ def _merged(first: Layer, second: Layer) -> Layer | None:
             windows[axis] = Window(a.kernel_size, a.stride * b.stride, a.dilation, a.left)
         else:
             return None
-    return replace(second, windows=windows, channels=(first.channels[0], second.channels[1]))
+    channels = first.channels[0], second.channels[1]
+    return replace(second, windows=windows, channels=channels, bias=bias)
 
 
 def _cost(layer: Layer) -> int:

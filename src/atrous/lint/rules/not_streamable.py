@@ -91,6 +91,8 @@ def _good() -> Iterator[Case]:
     yield Case(nn.GroupNorm(1, 4), (1, 4, 32))
 
 
+_TEACH = '# teach how it reads its inputs: @atrous.rule("namespace.name")'
+
 _REASONS: Mapping[Way, tuple[str, str]] = {
     "statistic": (
         "takes the mean, the sum or the like over all of the axis",
@@ -124,7 +126,7 @@ _REASONS: Mapping[Way, tuple[str, str]] = {
         "puts something to the axis that has a value for every position",
         "# positions relative to each other, or none: a convolution sees where it is not padded",
     ),
-    "unknown": ("has no rule: what it reads cannot be told", '@atrous.rule("namespace.name")'),
+    "unknown": ("has no rule: what it reads cannot be told", _TEACH),
 }
 """What hinders, and what to write instead. What is not here does not hinder a stream."""
 
@@ -134,9 +136,10 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find what needs more of the declared axis than a bounded piece."""
     if not subject.declared.stream:
         return
+    axis = declared_axis(subject)
     nodes = leading_to(subject.program, subject.target)
     groups: dict[Way, list[Whole]] = {}
-    for found in whole_readings(subject, nodes, declared_axis(subject)):
+    for found in whole_readings(subject, nodes, axis):
         groups.setdefault(found.way, []).append(found)
     for way, group in groups.items():
         if way not in _REASONS:
@@ -146,8 +149,8 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
         others = f", as do {named(f.node for f in group[1:])}" if len(labels) > 1 else ""
         first = group[0].node
         yield Found(
-            f"it cannot be streamed: '{first.label}' {reason}{others}",
+            f"it cannot be streamed along axis {axis}: '{first.label}' {reason}{others}",
             first,
             fix=remedy,
-            numbers={"way": way, "layers": labels},
+            numbers={"axis": axis, "way": way, "layers": labels},
         )

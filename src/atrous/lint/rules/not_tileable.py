@@ -32,7 +32,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from atrous.lint.along import leading_to, named
+from atrous.lint.along import leading_to, listed, named
 from atrous.lint.finding import Number
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
@@ -91,6 +91,8 @@ def _good() -> Iterator[Case]:
     yield Case(_Attends(None), (1, 2, 16, 16))
 
 
+_TEACH = '# teach how it reads its inputs: @atrous.rule("namespace.name")'
+
 _REASONS: Mapping[Way, tuple[str, str]] = {
     "pairs": (
         "sets every position against every other",
@@ -101,16 +103,16 @@ _REASONS: Mapping[Way, tuple[str, str]] = {
         "# attention inside windows: the tile then has whole windows",
     ),
     "recurrence": (
-        "goes from one position to the next over the whole axis",
+        "goes from one position to the next",
         "nn.Conv2d(channels, channels, 3, padding=d, dilation=d)  # of the reach that is needed",
     ),
     "backward": (
-        "goes from one position to the next over the whole axis",
+        "goes from one position to the next",
         "nn.Conv2d(channels, channels, 3, padding=d, dilation=d)  # of the reach that is needed",
     ),
     "all": ("needs all positions at once", ""),
-    "wrap": ("reads across the ends of an axis", 'padding_mode="zeros"'),
-    "unknown": ("has no rule: what it reads cannot be told", '@atrous.rule("namespace.name")'),
+    "wrap": ("reads across the ends", 'padding_mode="zeros"'),
+    "unknown": ("has no rule: what it reads cannot be told", _TEACH),
 }
 """What forbids exact tiles in bounded memory, and what to write instead."""
 
@@ -133,15 +135,13 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
             continue
         unique = list({found.node.name: found.node for found in group}.values())
         labels = list(dict.fromkeys(node.label for node in unique))
-        numbers: dict[str, Number] = {
-            "layers": labels,
-            "axes": sorted({found.axis for found in group}),
-        }
+        axes = sorted({found.axis for found in group})
+        numbers: dict[str, Number] = {"layers": labels, "axes": axes}
         if kind == "pass":
             passes = "a second pass" if len(labels) == 1 else f"up to {len(labels)} passes more"
             yield Found(
-                f"{named(unique)} gather{'s' if len(labels) == 1 else ''} over the whole map: "
-                f"tiles need {passes}",
+                f"{named(unique)} gather{'s' if len(labels) == 1 else ''} over all of axis "
+                f"{listed(axes)}: tiles need {passes}",
                 unique[0],
                 numbers=numbers,
                 severity="note",
@@ -149,7 +149,8 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
             continue
         others = f", as do {named(unique[1:])}" if len(labels) > 1 else ""
         yield Found(
-            f"'{unique[0].label}' {kind}{others}: no tile can compute its part by itself",
+            f"'{unique[0].label}' {kind} along axis {listed(axes)}{others}: no tile can compute "
+            "its part by itself",
             unique[0],
             fix=_REASONS[group[0].way][1],
             numbers=numbers,
@@ -168,8 +169,8 @@ def _in_training(subject: Subject) -> Iterator[Found]:
     first = next((n for n in subject.program.nodes.values() if n.place.module in names), None)
     if first is not None:
         yield Found(
-            f"{len(names)} layer{'s' if len(names) > 1 else ''} of batch normalisation (first "
-            f"'{names[0]}') are in training: each tile would be normalised by itself",
+            f"batch normalisation at {len(names)} place{'s' if len(names) > 1 else ''} (first "
+            f"'{names[0]}') is in training: each tile would be normalised by itself",
             first,
             fix="model.eval()",
             numbers={"layers": names},

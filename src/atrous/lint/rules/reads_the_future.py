@@ -32,6 +32,7 @@ Settings
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -130,9 +131,10 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
         field = on_axis(subject.fields.get(name), axis)
         if field is not None and field.status == "unknown":
             yield Found(
-                "whether it reads the future cannot be told: an operator has no rule "
-                f"({field.cause})",
+                f"whether it reads the future along axis {axis} cannot be told: an operator has "
+                f"no rule ({field.cause})",
                 target,
+                numbers={"axis": axis},
                 severity="warning",
             )
             continue
@@ -240,9 +242,11 @@ def _fix(node: Node, field: AxisField | None, axis: int) -> str:
             return "bidirectional=False"
         if len(node.operands) > 1:
             return "F.scaled_dot_product_attention(q, k, v, is_causal=True)"
+        if len(node.shape) < 3:
+            return ""
         return (
             "# statistics of one position, or of those before it, for example\n"
-            f"nn.BatchNorm1d({node.shape[1] if len(node.shape) > 1 else 1})  # in eval()"
+            f"nn.BatchNorm{len(node.shape) - 2}d({node.shape[1]}).eval()"
         )
     if isinstance(description, Local) and description.border == "none":
         return 'F.interpolate(x, scale_factor=..., mode="nearest")'
@@ -273,5 +277,4 @@ def _padded_left(node: Node, window: Window, axis: int) -> str:
         a: Window(w.kernel_size, w.stride, w.dilation, 0 if a == axis else w.left)
         for a, w in layer.windows.items()
     }
-    bare = type(layer)(layer.node, windows, layer.channels, layer.groups)
-    return f"{code}\nx = {bare.code}(x)"
+    return f"{code}\nx = {replace(layer, windows=windows).code}(x)"
