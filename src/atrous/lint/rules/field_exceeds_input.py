@@ -83,7 +83,7 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
         widening = _widening(subject, axis, idle)
         if widening or not (told[1] and axis == told[0]):
             idle = widening if is_sequence or told[1] else []
-        if len(idle) >= settings["layers"]:
+        if idle and len(idle) >= settings["layers"]:
             yield _warning(subject, axis, size, length, idle)
             return
         if best is None or size - length > best[1] - best[2]:

@@ -2,7 +2,7 @@
 
 What it finds
     Two convolutions with nothing but affine operators between them (a bias, batch normalisation in
-    inference, dropout), one of them 1x1, that are one convolution of no more multiplications: a
+    inference, dropout), one of them 1x1, that are one convolution of fewer multiplications: a
     warning, for a non-linearity is missing or one layer is too many. Where the channels between are
     few, the pair is a factorisation and cheaper than the one layer: nothing is said.
 
@@ -116,7 +116,7 @@ def _collapsing(subject: Subject) -> Iterator[Found]:
             continue
         merged = _merged(first, second, bias=bool(between) or first.bias or second.bias)
         pair = macs([first.node, second.node])
-        if merged is None or (cost := _cost(merged)) > pair:
+        if merged is None or (cost := _cost(merged)) >= pair:
             continue
         if all(_is_affine(n, evaluator) for n in between):
             yield Found(
@@ -213,7 +213,7 @@ def _unseen(subject: Subject, least: int) -> Iterator[Found]:
         for n in leading_to(subject.program, subject.target)
         if n.name in widening and all(widening[n.name])
     ]
-    if len(idle) < least:
+    if not idle or len(idle) < least:
         return
     total = macs(subject.program.nodes.values())
     yield Found(

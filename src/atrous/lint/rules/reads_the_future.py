@@ -255,8 +255,8 @@ def _fix(node: Node, field: AxisField | None, axis: int) -> str:
 
 def _plainly_padded(node: Node, axis: int) -> str:
     """Zeros in place of what padding takes from further on."""
-    assert node.description is not None
-    link = node.description.reads[0].links[axis]
+    reads = node.description.reads if node.description is not None else ()
+    link = reads[0].links[axis] if len(reads) == 1 and reads[0].split is None else None
     if link is None or link.relation.step != 1 or not len(link.relation.exceptional):
         return ""
     left = -int(link.relation.taps.offsets[0])
