@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from architectures import ConvTasNet, GlobalNorm, TasBlock, WaveNet
-from judging import judged
+from linting import linted
 
 CAUSAL = {"causal": True}
 
@@ -59,7 +59,7 @@ def stack(seed: int, size: int) -> nn.Sequential:
 @pytest.mark.parametrize("seed", range(24))
 def test_random_stacks_are_told_as_gradients_tell(seed: int) -> None:
     model = stack(seed, 1 + seed % 3)
-    found = judged("ATR501", model, (1, 2, 14), CAUSAL)
+    found = linted(model, (1, 2, 14), "ATR501", declared=CAUSAL)
     assert bool(found) == reads_ahead(model, 14), f"{found} {model}"
 
 
@@ -72,7 +72,7 @@ def test_both_answers_occur_among_the_stacks() -> None:
 def test_the_first_layer_is_the_first_whose_own_part_reads_ahead(seed: int) -> None:
     model = stack(seed, 4)
     prefixes = [reads_ahead(nn.Sequential(*model[: k + 1]), 14) for k in range(4)]
-    found = judged("ATR501", model.float(), (1, 2, 14), CAUSAL)
+    found = linted(model.float(), (1, 2, 14), "ATR501", declared=CAUSAL)
     if not any(prefixes):
         assert not found
     elif prefixes[-1]:
@@ -81,11 +81,11 @@ def test_the_first_layer_is_the_first_whose_own_part_reads_ahead(seed: int) -> N
 
 def test_published_causal_networks_are_silent() -> None:
     inputs = torch.zeros(1, 512, dtype=torch.int64), torch.rand(1, 8, 8)
-    assert not judged("ATR501", WaveNet(cycles=1, layers=5), inputs, CAUSAL)
+    assert not linted(WaveNet(cycles=1, layers=5), inputs, "ATR501", declared=CAUSAL)
     # The encoder's window of 16 samples is its latency.
     tasnet = ConvTasNet(causal=True)
-    assert not judged("ATR501", tasnet, (1, 4000), CAUSAL, {"lookahead": 15})
-    (found,) = judged("ATR501", tasnet, (1, 4000), CAUSAL)
+    assert not linted(tasnet, (1, 4000), "ATR501", declared=CAUSAL, settings={"lookahead": 15})
+    (found,) = linted(tasnet, (1, 4000), "ATR501", declared=CAUSAL)
     assert (found.path, found.numbers["ahead"], found.severity) == ("encoder", 15, "error")
 
 
@@ -94,7 +94,7 @@ def test_a_block_padded_on_both_sides_is_named_with_its_own_padding() -> None:
     block = model.blocks[5]
     assert isinstance(block, TasBlock)
     block.left = block.right = 32
-    (found,) = judged("ATR501", model, (1, 4000), CAUSAL, {"lookahead": 15})
+    (found,) = linted(model, (1, 4000), "ATR501", declared=CAUSAL, settings={"lookahead": 15})
     assert found.path == "blocks.5.depthwise"
     # 32 frames of 8 samples, and the last frame's own 16.
     assert found.numbers["ahead"] == 32 * 8 + 15
@@ -106,7 +106,7 @@ def test_normalisation_over_time_is_named() -> None:
     block = model.blocks[3]
     assert isinstance(block, TasBlock)
     block.norm2 = GlobalNorm(32)
-    (found,) = judged("ATR501", model, (1, 4000), CAUSAL, {"lookahead": 15})
+    (found,) = linted(model, (1, 4000), "ATR501", declared=CAUSAL, settings={"lookahead": 15})
     assert found.path == "blocks.3.norm2"
 
 
@@ -124,10 +124,10 @@ def test_the_fix_of_a_convolution_makes_it_causal() -> None:
             return out
 
     for layer in (nn.Conv1d(2, 4, 3, padding=4, dilation=4), nn.Conv1d(2, 2, 4, padding="same")):
-        (found,) = judged("ATR501", layer, (1, 2, 32), CAUSAL)
+        (found,) = linted(layer, (1, 2, 32), "ATR501", declared=CAUSAL)
         fixed = Fixed(found.fix)
         assert fixed(torch.zeros(1, 2, 32)).shape == layer(torch.zeros(1, 2, 32)).shape
-        assert not judged("ATR501", fixed, (1, 2, 32), CAUSAL)
+        assert not linted(fixed, (1, 2, 32), "ATR501", declared=CAUSAL)
 
 
 class Handmade(nn.Module):
@@ -146,9 +146,9 @@ class Handmade(nn.Module):
 
 
 def test_a_mask_written_out_makes_the_finding_a_doubt() -> None:
-    (found,) = judged("ATR501", Handmade(masked=False), torch.zeros(1, 12, 4), CAUSAL)
+    (found,) = linted(Handmade(masked=False), torch.zeros(1, 12, 4), "ATR501", declared=CAUSAL)
     assert found.severity == "error"
-    (found,) = judged("ATR501", Handmade(masked=True), torch.zeros(1, 12, 4), CAUSAL)
+    (found,) = linted(Handmade(masked=True), torch.zeros(1, 12, 4), "ATR501", declared=CAUSAL)
     assert found.severity == "warning"
     assert "if a mask makes those ahead 0" in found.message
 
@@ -163,29 +163,29 @@ class TwoOutputs(nn.Module):
 
 
 def test_every_output_is_judged_and_named() -> None:
-    (found,) = judged("ATR501", TwoOutputs(), (1, 1, 9), CAUSAL)
+    (found,) = linted(TwoOutputs(), (1, 1, 9), "ATR501", declared=CAUSAL)
     assert found.path == "second" and "'b'" in found.message
 
 
 def test_strides_stand_for_the_inputs_they_pass_over() -> None:
     pooled = nn.Sequential(nn.MaxPool1d(4), nn.Conv1d(1, 1, 3, padding=1))
-    (found,) = judged("ATR501", pooled, (1, 1, 32), CAUSAL)
+    (found,) = linted(pooled, (1, 1, 32), "ATR501", declared=CAUSAL)
     assert (found.path, found.numbers["ahead"]) == ("1", 4)
-    assert not judged("ATR501", nn.MaxPool1d(4), (1, 1, 32), CAUSAL)
+    assert not linted(nn.MaxPool1d(4), (1, 1, 32), "ATR501", declared=CAUSAL)
     # Spread again, a position stands for itself alone: the first of four reads three ahead.
     spread = nn.Sequential(nn.MaxPool1d(4), nn.Upsample(scale_factor=4))
-    (found,) = judged("ATR501", spread, (1, 1, 32), CAUSAL)
+    (found,) = linted(spread, (1, 1, 32), "ATR501", declared=CAUSAL)
     assert (found.path, found.numbers["ahead"]) == ("0", 3)
 
 
 def test_another_axis_can_be_declared() -> None:
     video = nn.Conv3d(1, 1, 3, padding=1)
-    assert judged("ATR501", video, (1, 1, 8, 8, 8), {"causal": True, "axis": 2})
+    assert linted(video, (1, 1, 8, 8, 8), "ATR501", declared={"causal": True, "axis": 2})
     causal = nn.Sequential(nn.ConstantPad3d((1, 1, 1, 1, 2, 0), 0.0), nn.Conv3d(1, 1, 3))
-    assert not judged("ATR501", causal, (1, 1, 8, 8, 8), {"causal": True, "axis": 2})
-    (found,) = judged("ATR501", causal, (1, 1, 8, 8, 8), {"causal": True, "axis": 3})
+    assert not linted(causal, (1, 1, 8, 8, 8), "ATR501", declared={"causal": True, "axis": 2})
+    (found,) = linted(causal, (1, 1, 8, 8, 8), "ATR501", declared={"causal": True, "axis": 3})
     assert found.path == "1"
     with pytest.raises(
         ValueError, match=r"axis must be one along which positions lie, \(2, 3, 4\)"
     ):
-        judged("ATR501", causal, (1, 1, 8, 8, 8), {"causal": True, "axis": 1})
+        linted(causal, (1, 1, 8, 8, 8), "ATR501", declared={"causal": True, "axis": 1})

@@ -10,14 +10,14 @@ from torchvision.models import SwinTransformer, resnet18, vit_b_16
 from torchvision.models.segmentation import deeplabv3_resnet50
 
 from architectures import ConvTasNet, Demucs, Spectral, UNet1d, WaveNet
-from judging import judged
+from linting import linted
 
 STREAM, TILE = {"stream": True}, {"tile": True}
 
 
 def ways(model: nn.Module, x: object) -> dict[str, str]:
     """The way of each finding of `not-streamable`, by its path."""
-    found = judged("ATR502", model, x, STREAM)  # type: ignore[arg-type]
+    found = linted(model, x, "ATR502", declared=STREAM)  # type: ignore[arg-type]
     return {f.path: str(f.numbers["way"]) for f in found}
 
 
@@ -32,7 +32,7 @@ def test_what_streams_is_silent() -> None:
 
 
 def test_statistics_over_time_are_named_at_their_first_place() -> None:
-    (found,) = judged("ATR502", ConvTasNet(), (1, 4000), STREAM)
+    (found,) = linted(ConvTasNet(), (1, 4000), "ATR502", declared=STREAM)
     assert (found.path, found.severity) == ("norm", "error")
     assert found.numbers["way"] == "statistic"
     # The encoder's norm and two in each of 24 blocks.
@@ -87,7 +87,7 @@ def test_ways_of_reading_all(what: str, way: str | None, severity: str | None) -
     # Taken as (channels, positions) of a batch of one.
     model = nn.Sequential(nn.Conv1d(2, 2, 1), Mixer(what))
     assert list(ways(model, (1, 2, 32)).values()) == ([] if way is None else [way])
-    tiled = judged("ATR503", model, (1, 2, 32), TILE)
+    tiled = linted(model, (1, 2, 32), "ATR503", declared=TILE)
     assert [f.severity for f in tiled] == ([] if severity is None else [severity])
 
 
@@ -106,32 +106,35 @@ class Banded(nn.Module):
 
 def test_attention_with_a_band_streams_and_tiles() -> None:
     assert not ways(Banded(4), torch.zeros(1, 40, 8))
-    assert not judged("ATR503", Banded(4), torch.zeros(1, 40, 8), TILE)
+    assert not linted(Banded(4), torch.zeros(1, 40, 8), "ATR503", declared=TILE)
     assert list(ways(Banded(40), torch.zeros(1, 40, 8)).values()) == ["earlier pairs"]
 
 
 def test_pooling_and_positions_of_real_models_under_tiles() -> None:
-    assert not judged(
-        "ATR503", nn.Sequential(*list(resnet18().eval().children())[:-2]), (1, 3, 64, 64), TILE
+    assert not linted(
+        nn.Sequential(*list(resnet18().eval().children())[:-2]),
+        (1, 3, 64, 64),
+        "ATR503",
+        declared=TILE,
     )
     model = deeplabv3_resnet50(weights=None, weights_backbone=None).eval()
-    (found,) = judged("ATR503", model, (1, 3, 129, 129), TILE)
+    (found,) = linted(model, (1, 3, 129, 129), "ATR503", declared=TILE)
     assert found.severity == "note"
     assert found.numbers["layers"] == ["classifier.0.convs.4.0"] and found.numbers["axes"] == [2, 3]
-    vit = judged("ATR503", vit_b_16().eval(), (1, 3, 224, 224), TILE)
+    vit = linted(vit_b_16().eval(), (1, 3, 224, 224), "ATR503", declared=TILE)
     assert [f.severity for f in vit] == ["error"] and len(vit[0].numbers["layers"]) == 12  # type: ignore[arg-type]
 
 
 def test_shifted_windows_read_across_the_ends() -> None:
     model = SwinTransformer([4, 4], 8, [2], [2], [4, 4]).eval()
-    found = judged("ATR503", model, (1, 3, 64, 64), TILE)
+    found = linted(model, (1, 3, 64, 64), "ATR503", declared=TILE)
     assert "reads across the ends" in found[0].message
     assert found[0].path == "features.1.1.attn"
 
 
 def test_batch_normalisation_in_training_is_a_note_and_stays_in_training() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).train()
-    (found,) = judged("ATR503", model, (1, 3, 16, 16), TILE)
+    (found,) = linted(model, (1, 3, 16, 16), "ATR503", declared=TILE)
     assert (found.severity, found.path, found.fix) == ("note", "1", "model.eval()")
     assert model[1].training
-    assert not judged("ATR503", model.eval(), (1, 3, 16, 16), TILE)
+    assert not linted(model.eval(), (1, 3, 16, 16), "ATR503", declared=TILE)

@@ -9,6 +9,7 @@ from atrous.analysis.field import AxisField, Field
 from atrous.geometry.primitives import Window
 from atrous.graph.program import Node, Program
 from atrous.graph.rule import Link, Local
+from atrous.lint.layers import listed
 from atrous.lint.subject import Subject
 
 
@@ -39,17 +40,6 @@ def local(field: AxisField | None) -> AxisField | None:
     if field is None or field.status == "unknown":
         return None
     return field.local if field.status == "global" else field
-
-
-def leading_to(program: Program, target: Node) -> list[Node]:
-    """The nodes that a value is computed from, itself last, in order of computation."""
-    wanted, found = {target.name}, []
-    for name in reversed(list(program.nodes)):
-        if name in wanted:
-            node = program.nodes[name]
-            found.append(node)
-            wanted.update(operand.name for operand in node.operands)
-    return found[::-1]
 
 
 def readers(program: Program) -> dict[str, list[Node]]:
@@ -151,13 +141,6 @@ def macs(nodes: Iterable[Node]) -> int:
     return sum(node.description.macs for node in nodes if node.description is not None)
 
 
-def listed(items: Iterable[object]) -> str:
-    """Items in a row, each once, separated by commas."""
-    return ", ".join(dict.fromkeys(map(str, items)))
-
-
-def named(nodes: Iterable[Node], most: int = 4) -> str:
+def named(nodes: Iterable[Node]) -> str:
     """The labels of nodes in a sentence, the first few of many."""
-    labels = list(dict.fromkeys(node.label for node in nodes))
-    shown = ", ".join(f"'{label}'" for label in labels[:most])
-    return shown if len(labels) <= most else f"{shown} and {len(labels) - most} more"
+    return listed(f"'{label}'" for label in dict.fromkeys(node.label for node in nodes))

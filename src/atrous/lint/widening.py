@@ -8,7 +8,8 @@ from itertools import groupby
 
 from atrous.analysis.field import AxisField
 from atrous.geometry.primitives import Window
-from atrous.lint.along import Layer, layers, leading_to, local, on_axis
+from atrous.lint.along import Layer, layers, local, on_axis
+from atrous.lint.causes import ancestors
 from atrous.lint.subject import Subject
 
 
@@ -40,7 +41,7 @@ class Spread:
 
 def widening_layers(subject: Subject, axis: int) -> Iterator[Spread]:
     """The convolutions on the way to the output that make the field larger on `axis`."""
-    for layer in layers(leading_to(subject.program, subject.target)):
+    for layer in layers(ancestors(subject.program, subject.target)):
         before = local(on_axis(subject.fields.get(layer.node.operands[0].name), axis))
         after = local(on_axis(subject.fields.get(layer.node.name), axis))
         if before is None or after is None or after.output_axis is None:

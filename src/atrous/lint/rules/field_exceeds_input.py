@@ -35,7 +35,9 @@ from typing import Any
 
 from torch import nn
 
-from atrous.lint.along import declared_axis, leading_to, listed, local, macs, named, on_axis
+from atrous.lint.along import declared_axis, local, macs, named, on_axis
+from atrous.lint.causes import ancestors
+from atrous.lint.layers import listed
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 from atrous.lint.widening import Spread, idle_layers, schedule, widening_layers
@@ -113,7 +115,7 @@ def _widening(subject: Subject, axis: int, idle: list[Spread]) -> list[Spread]:
 def largest(subject: Subject, axis: int) -> int:
     """The largest field of anything that leads to the output, whole readings left out."""
     sizes = [0]
-    for node in leading_to(subject.program, subject.target):
+    for node in ancestors(subject.program, subject.target):
         field = local(on_axis(subject.fields.get(node.name), axis))
         sizes.append(field.size if field is not None else 0)
     return max(sizes)
@@ -124,12 +126,13 @@ def _warning(subject: Subject, axis: int, size: int, length: int, idle: list[Spr
     nodes = [found.layer.node for found in idle]
     what = "the examples have" if subject.declared.length else "the input has"
     kept = [f.window.dilation for f in widening_layers(subject, axis) if f not in idle]
-    many = len(idle) > 1
+    dilations = listed(dict.fromkeys(found.window.dilation for found in idle))
+    adding = "add" if len(idle) > 1 else "adds"
     return Found(
         f"the field is {size:,} positions, {what} {length:,}; what comes before "
         f"'{first.layer.node.label}' already reaches {max(first.before.reach):,} away, past the "
         f"end{'s' if min(first.before.reach) else ''} from everywhere: {named(nodes)} (dilation "
-        f"{listed(f.window.dilation for f in idle)}) add{'' if many else 's'} nothing but padding",
+        f"{dilations}) {adding} nothing but padding",
         nodes[0],
         fix=f"dilations = {schedule(kept)}  # a field of {first.before.size:,}",
         numbers={

@@ -2,9 +2,9 @@
 
 What it finds
     Two convolutions with nothing but affine operators between them (a bias, batch normalisation in
-    inference, dropout), one of them 1x1, that are one convolution of fewer multiplications: a
+    inference, dropout), one of them 1x1, that are one convolution of far fewer multiplications: a
     warning, for a non-linearity is missing or one layer is too many. Where the channels between are
-    few, the pair is a factorisation and cheaper than the one layer: nothing is said.
+    few, as in linear bottlenecks, the pair is a factorisation: nothing is said.
 
     Convolutions that widen the field when what they read sees past the ends of the input from every
     position already: a note with what they cost. That is usual at the end of a deep classifier,
@@ -25,6 +25,7 @@ Use instead
         nn.Sequential(nn.Conv2d(64, 128, 1), nn.BatchNorm2d(128), nn.ReLU(), nn.Conv2d(128, 64, 1))
 
 Settings
+    saving: the share of the pair's multiplications that the one layer must save.
     layers: how many layers whose growth lies outside the input make a note.
 """
 
@@ -43,7 +44,8 @@ from atrous.geometry.primitives import Window
 from atrous.graph.program import Node
 from atrous.graph.region import Box, Region, box_shape
 from atrous.graph.rule import Operand, Pointwise
-from atrous.lint.along import Layer, declared_axis, layer_of, leading_to, macs, named, readers
+from atrous.lint.along import Layer, declared_axis, layer_of, macs, named, readers
+from atrous.lint.causes import ancestors
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 from atrous.lint.widening import widening_layers
@@ -85,17 +87,17 @@ def _good() -> Iterator[Case]:
     "ATR305",
     "no-growth",
     severity="warning",
-    settings={"layers": 8},
+    settings={"saving": 0.5, "layers": 8},
     bad=_bad,
     good=_good,
 )
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find convolutions that are one with the next, and those that reach nothing new."""
-    yield from _collapsing(subject)
+    yield from _collapsing(subject, settings["saving"])
     yield from _unseen(subject, settings["layers"])
 
 
-def _collapsing(subject: Subject) -> Iterator[Found]:
+def _collapsing(subject: Subject, saving: float) -> Iterator[Found]:
     program = subject.program
     reading = readers(program)
     outputs = set(program.outputs.values())
@@ -116,7 +118,7 @@ def _collapsing(subject: Subject) -> Iterator[Found]:
             continue
         merged = _merged(first, second, bias=bool(between) or first.bias or second.bias)
         pair = macs([first.node, second.node])
-        if merged is None or (cost := _cost(merged)) >= pair:
+        if merged is None or (cost := _cost(merged)) > pair * (1 - saving):
             continue
         if all(_is_affine(n, evaluator) for n in between):
             yield Found(
@@ -210,7 +212,7 @@ def _unseen(subject: Subject, least: int) -> Iterator[Found]:
             widening.setdefault(found.layer.node.name, []).append(found.is_idle(length))
     idle = [
         n
-        for n in leading_to(subject.program, subject.target)
+        for n in ancestors(subject.program, subject.target)
         if n.name in widening and all(widening[n.name])
     ]
     if not idle or len(idle) < least:

@@ -33,7 +33,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from atrous.lint.along import declared_axis, leading_to, named
+from atrous.lint.along import declared_axis, named
+from atrous.lint.causes import ancestors
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 from atrous.lint.whole import Way, Whole, whole_readings
@@ -137,7 +138,7 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     if not subject.declared.stream:
         return
     axis = declared_axis(subject)
-    nodes = leading_to(subject.program, subject.target)
+    nodes = ancestors(subject.program, subject.target)
     groups: dict[Way, list[Whole]] = {}
     for found in whole_readings(subject, nodes, axis):
         groups.setdefault(found.way, []).append(found)

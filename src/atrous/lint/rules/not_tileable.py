@@ -32,8 +32,10 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from atrous.lint.along import leading_to, listed, named
+from atrous.lint.along import named
+from atrous.lint.causes import ancestors
 from atrous.lint.finding import Number
+from atrous.lint.layers import listed
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 from atrous.lint.whole import Way, Whole, whole_readings
@@ -124,7 +126,7 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find what needs more of the input than a tile with a halo."""
     if not subject.declared.tile:
         return
-    nodes = leading_to(subject.program, subject.target)
+    nodes = ancestors(subject.program, subject.target)
     groups: dict[str, list[Whole]] = {}
     for axis in subject.traced.axes:
         for found in whole_readings(subject, nodes, axis):

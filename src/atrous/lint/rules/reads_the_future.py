@@ -43,7 +43,8 @@ from atrous.analysis.field import AxisField
 from atrous.geometry.primitives import Window
 from atrous.graph.program import Node
 from atrous.graph.rule import Global, Local, Movement, Pointwise
-from atrous.lint.along import declared_axis, layer_of, leading_to, named, on_axis, window_along
+from atrous.lint.along import declared_axis, layer_of, named, on_axis, window_along
+from atrous.lint.causes import ancestors
 from atrous.lint.lookahead import Ahead, Clock, ahead, aheads
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
@@ -160,7 +161,7 @@ def _found(
     allowed: int,
 ) -> Found:
     axis, program = field.axis, subject.program
-    nodes = leading_to(program, target)
+    nodes = ancestors(program, target)
     by = aheads(subject, nodes, axis, clock)
     first = next((n for n in nodes if by.get(n.name, 0) > allowed), target)
     adding = _adding(nodes, by)
