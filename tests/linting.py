@@ -33,8 +33,15 @@ def linted(
 
 
 def warnings_of(model: nn.Module, x: Inputs, *rules: str) -> list[str]:
-    """What they find that is worse than a note, as text."""
-    return [str(f) for f in linted(model, x, *rules) if f.severity != "note"]
+    """The same as text."""
+    return [str(f) for f in worse_than_notes(model, x, *rules)]
+
+
+def worse_than_notes(
+    model: nn.Module, x: Inputs, *rules: str, declared: Mapping[str, Any] | None = None
+) -> list[Finding]:
+    """What they find that is worse than a note."""
+    return [f for f in linted(model, x, *rules, declared=declared) if f.severity != "note"]
 
 
 def only(found: list[Finding]) -> Finding:

@@ -28,9 +28,11 @@ def lint(
     settings: str | Path | Mapping[str, Any] | None = None,
     causal: bool | None = None,
     field: int | None = None,
+    reach: int | None = None,
     length: int | None = None,
     stream: bool | None = None,
     tile: bool | None = None,
+    axis: int | None = None,
     input: str | None = None,
     output: str | None = None,
 ) -> Findings:
@@ -50,11 +52,13 @@ def lint(
         severity: the mildest that is returned; "warning" by default. Milder ones are in
             `.judgement.milder`.
         settings: a `pyproject.toml`, or what its table `[tool.atrous.lint]` would hold.
-        causal: declare that no output may read the future along the last axis.
+        causal: declare that no output may read the future along `axis`.
         field: declare the field that the output is meant to have, in positions along every axis.
-        length: declare the length of the examples it is trained on.
-        stream: declare that it is meant to be streamed along the last axis.
+        reach: declare how far it is meant to see to each side; to the past alone if causal.
+        length: declare the length along `axis` of the examples it is trained on.
+        stream: declare that it is meant to be streamed along `axis`.
         tile: declare that it is meant to be run in tiles.
+        axis: an axis of the input; by default the last that holds positions.
         input: the name of the input that fields refer to; by default the first.
         output: the label of the output that is judged; by default the first.
 
@@ -85,7 +89,8 @@ def lint(
         extend_select=extend_select,
         severity=severity,
         declare={
-            "causal": causal, "field": field, "length": length, "stream": stream, "tile": tile,
+            "causal": causal, "field": field, "reach": reach, "length": length, "stream": stream,
+            "tile": tile, "axis": axis,
         },
     )  # fmt: skip
     program = capture(model, x)

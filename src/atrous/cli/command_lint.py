@@ -43,6 +43,9 @@ def lint(
         typer.Option("--causal/--no-causal", help="No output may read the future."),
     ] = None,
     field: Annotated[int | None, typer.Option(help="The field that is wanted.")] = None,
+    reach: Annotated[
+        int | None, typer.Option(help="How far it is to see to each side; back if causal.")
+    ] = None,
     length: Annotated[
         int | None, typer.Option(help="Length of the examples it is trained on.")
     ] = None,
@@ -51,6 +54,10 @@ def lint(
     ] = None,
     tile: Annotated[
         bool | None, typer.Option("--tile/--no-tile", help="It is meant to be run in tiles.")
+    ] = None,
+    axis: Annotated[
+        int | None,
+        typer.Option(help="The input axis all this is about; the last that holds positions."),
     ] = None,
     config: Annotated[
         Path | None,
@@ -89,7 +96,8 @@ def lint(
             resolved.model, x, input=of_input, output=output, settings=settings,
             select=_split(select), ignore=_split(ignore), extend_select=_split(extend_select),
             severity=severity,  # type: ignore[arg-type] # checked where it is used
-            causal=causal, field=field, length=length, stream=stream, tile=tile,
+            causal=causal, field=field, reach=reach, length=length, stream=stream, tile=tile,
+            axis=axis,
         )  # fmt: skip
     if resolved.source:
         found = found.located(resolved.source)

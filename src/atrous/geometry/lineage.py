@@ -177,7 +177,7 @@ class Lineage:
             self: [(outputs, np.ones(len(outputs), dtype=np.int64))]
         }
         result: tuple[Ints, Counts] = (np.zeros(0, np.int64), np.zeros(0, np.int64))
-        for lineage in reversed(self._upstream(lambda _: True)):
+        for lineage in reversed(self.ancestry()):
             if lineage not in found:
                 continue
             positions, counts = _merged(found.pop(lineage))
@@ -186,6 +186,10 @@ class Lineage:
             for edge in lineage.edges:
                 found.setdefault(edge.source, []).append(_back(edge, positions, counts, clipped))
         return result
+
+    def ancestry(self) -> list[Lineage]:
+        """This lineage and all it descends from, sources first."""
+        return self._upstream(lambda _: True)
 
     def _upstream(self, wanted: Callable[[Lineage], bool]) -> list[Lineage]:
         """This lineage and its ancestors, sources first, not going past unwanted ones."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
 from math import gcd, lcm
+from typing import Protocol
 
 import numpy as np
 
@@ -20,6 +21,14 @@ from atrous.geometry.taps import NOTHING_HI, NOTHING_LO, Ints
 _order = count()
 
 _MANY_TAPS = 1 << 16
+
+
+class Hulls(Protocol):
+    """Anything that tells the first and last input of positions."""
+
+    def hulls(self, outputs: Ints) -> tuple[Ints, Ints]:
+        """First and last input of the given outputs."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +199,7 @@ def through(relation: Relation, source: Pattern, outputs: Ints) -> tuple[Ints, I
         lo, hi = through(relation, source, np.arange(relation.period, dtype=np.int64))
         return lo[outputs % relation.period], hi[outputs % relation.period]
     if relation.are_runs and len(outputs) * len(relation.taps.offsets) > _MANY_TAPS:
-        return _through_runs(*relation.hulls(outputs), source)
+        return runs_through(*relation.hulls(outputs), source)
     position, mids, _ = relation.pattern(outputs)
     lo = np.full(len(outputs), NOTHING_LO, dtype=np.int64)
     hi = np.full(len(outputs), NOTHING_HI, dtype=np.int64)
@@ -203,7 +212,7 @@ def through(relation: Relation, source: Pattern, outputs: Ints) -> tuple[Ints, I
     return lo, hi
 
 
-def _through_runs(first: Ints, last: Ints, source: Pattern) -> tuple[Ints, Ints]:
+def runs_through(first: Ints, last: Ints, source: Hulls) -> tuple[Ints, Ints]:
     """First and last input of runs of positions of the source, each found from tables of the
     smallest and largest ends over 1, 2, 4, ... neighbours."""
     lo, hi = np.full_like(first, NOTHING_LO), np.full_like(last, NOTHING_HI)

@@ -192,11 +192,13 @@ class Description:
         reads: one entry per operand that the result depends on.
         run: computes one box of the result.
         macs: multiply-accumulate operations of the whole result.
+        sized: axes of the result whose length the call tells outright, whatever the input's.
     """
 
     reads: tuple[Read, ...]
     run: Run
     macs: int = 0
+    sized: tuple[int, ...] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -239,9 +241,12 @@ class Global(Description):
     Attributes:
         along: axes of the first operand read along which its positions lie, where links and
             constants do not tell: a final state has no time axis of its own.
+        gathers: whether what is read whole can be gathered piece by piece in bounded memory, in any
+            order, as sums and extremes can: a second pass over the pieces then has the result.
     """
 
     along: tuple[int, ...] | None = None
+    gathers: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)

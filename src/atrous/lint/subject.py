@@ -23,18 +23,23 @@ class Declared:
     """What the user says the model is meant to be; rules hold it to that.
 
     Attributes:
-        causal: no output may read the future along the last axis.
+        causal: no output may read the future along `axis`.
         field: the field the output is meant to have, in positions along every axis.
-        length: the length of the examples it is trained on.
-        stream: it is meant to be streamed along the last axis.
+        reach: how far it is meant to see, in positions to each side along every axis; to the past
+            alone where it is causal.
+        length: the length along `axis` of the examples it is trained on.
+        stream: it is meant to be streamed along `axis`.
         tile: it is meant to be run in tiles.
+        axis: an axis of the input; the last that holds positions if not told.
     """
 
     causal: bool = False
     field: int | None = None
+    reach: int | None = None
     length: int | None = None
     stream: bool = False
     tile: bool = False
+    axis: int | None = None
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Declared:

@@ -229,7 +229,8 @@ def contraction(
         return whole({name: crop(value) for name, value in args.items()}, box)
 
     cost = prod(lengths.values()) if multiplies else 0
-    return Global(tuple(reads), run, cost)
+    data = [read for read in reads if not read.operand.is_constant]
+    return Global(tuple(reads), run, cost, gathers=multiplies and len(data) < 2)
 
 
 def _named_read(call: Call, operand: Operand, labels: list[str], result: Labels) -> Read:

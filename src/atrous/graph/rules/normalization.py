@@ -171,7 +171,7 @@ def _over(
             out = out + args["bias"].crop(sides).tensor.reshape(shape)
         return out
 
-    return Global((Read(x, tuple(links)), *scales), run)
+    return Global((Read(x, tuple(links)), *scales), run, gathers=True)
 
 
 def _normalised(

@@ -236,5 +236,8 @@ def adaptive_pool(call: Call) -> Description:
             out = torch.cat(pieces, dim=axis)
         return out
 
-    kind = Global if everything else Local
-    return kind((Read(x, tuple(links)),), run)
+    sized = tuple(range(first, len(call.shape)))
+    reads = (Read(x, tuple(links)),)
+    if everything:
+        return Global(reads, run, sized=sized, gathers=True)
+    return Local(reads, run, sized=sized)

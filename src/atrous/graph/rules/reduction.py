@@ -29,6 +29,8 @@ std_mean sum var var_mean
 """.split()
 _POSITIONS = {"argmax", "argmin"}
 _WITH_POSITIONS = {"max", "min", "median", "nanmedian", "mode", "kthvalue", "sort", "topk"}
+_ORDERED = {"median", "nanmedian", "mode", "kthvalue"}
+"""Those that need all elements at once."""
 _VARIANCES = {"var", "std", "var_mean", "std_mean"}
 
 _SETTINGS: dict[str, list[Any]] = {
@@ -149,7 +151,8 @@ def reduction(call: Call) -> Description:
     ):
         return constant(call)
     links = reduced_links(x, reduced, bool(call.args.get("keepdim", False)))
-    return Global((Read(x, links),), replay(call))
+    gathers = call.op.removeprefix("aten.") not in _ORDERED
+    return Global((Read(x, links),), replay(call), gathers=gathers)
 
 
 def _has_no_variance(call: Call) -> bool:

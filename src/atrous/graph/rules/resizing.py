@@ -65,6 +65,12 @@ def _examples(draw: Draw, op: str) -> Example:
     return Example("vec", (x, draw.lengths(axes, low, high), *flags, None))
 
 
+def _sized(call: Call, axes: int) -> tuple[int, ...]:
+    """The axes whose length is told and not made by a factor."""
+    first = len(call.shape) - axes
+    return tuple(first + k for k in range(axes) if _factor(call, axes, k) is None)
+
+
 def _factor(call: Call, axes: int, axis: int) -> float | None:
     """The scale factor the user gave for an axis; None where the sizes decide."""
     factors = call.args.get("scale_factors")
@@ -98,7 +104,7 @@ def nearest(call: Call) -> Description:
         dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
         links.append(Link(first + k, _nearest_relation(call.op, k, outputs, inputs, factor, dtype)))
     read = Read(x, tuple(links))
-    return Movement((read,), mover(read, name))
+    return Movement((read,), mover(read, name), sized=_sized(call, axes))
 
 
 @lru_cache(maxsize=256)
@@ -154,7 +160,7 @@ def smooth(call: Call) -> Description:
             out = torch.tensordot(out, matrix, ([axis], [1])).movedim(-1, axis)
         return out
 
-    return Local((Read(x, tuple(links)),), run)
+    return Local((Read(x, tuple(links)),), run, sized=_sized(call, axes))
 
 
 @dataclass(frozen=True)

@@ -29,4 +29,4 @@ def softmax(call: Call) -> Description:
         return Global((Read(x, ()),), replay(call))
     dim = call.args["dim"] % len(links)
     links[dim] = whole(dim, x.shape[dim], x.shape[dim])
-    return Global((Read(x, tuple(links)),), replay(call, cut=[dim]))
+    return Global((Read(x, tuple(links)),), replay(call, cut=[dim]), gathers=True)

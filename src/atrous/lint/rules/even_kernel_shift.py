@@ -162,7 +162,8 @@ def _in_steps(shift: _Shift) -> Fraction:
 
 def _first(shift: _Shift) -> Node:
     """The first layer that shifts to the side where the value ends up."""
-    return next(node for node, by, _ in shift.layers if by * shift.total > 0)
+    # Behind a flip the stride is negative.
+    return next(node for node, by, stride in shift.layers if by * stride * shift.total > 0)
 
 
 def _shifts(

@@ -1,0 +1,281 @@
+"""A net that is declared causal reads the future.
+
+What it finds
+    Every output of the model, every position of it, borders included: the last input that it really
+    reads along the declared axis, against the last that it may: its own. An output of stride s
+    stands for s inputs and may read all of them. The first layer that reads ahead is named.
+
+Why it matters
+    In training such a net looks at what it is meant to predict, and scores well. In use the future
+    is not there: the net has to wait for it, or reads padding that it never saw in training.
+
+    Not only convolutions padded on both sides do so. Normalisation over time, a bidirectional
+    recurrence, attention without a mask, linear interpolation between frames, and padding by
+    reflection, which reads a few positions ahead at the front border alone, do it as well.
+
+Example
+    Padding on both sides::
+
+        nn.Conv1d(16, 16, 3, padding=4, dilation=4)
+
+Use instead
+    The same amount on the left::
+
+        x = F.pad(x, (8, 0))
+        x = nn.Conv1d(16, 16, 3, dilation=4)(x)
+
+Settings
+    lookahead: how many positions an output may read ahead: a window of 16 samples that is encoded,
+        filtered and decoded again looks 15 ahead, and is often called causal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from atrous.analysis.field import AxisField
+from atrous.geometry.primitives import Window
+from atrous.graph.program import Node
+from atrous.graph.rule import Global, Local, Movement, Pointwise
+from atrous.lint.along import declared_axis, layer_of, named, on_axis, window_along
+from atrous.lint.causes import ancestors
+from atrous.lint.lookahead import Ahead, Clock, ahead, aheads
+from atrous.lint.rule import Case, Found, lint_rule
+from atrous.lint.subject import Subject
+
+_CAUSAL = {"causal": True}
+
+
+class _Causal(nn.Module):
+    """Padding on the left, by any mode, and a convolution."""
+
+    def __init__(self, dilation: int, mode: str = "constant") -> None:
+        super().__init__()
+        self.left, self.mode = 2 * dilation, mode
+        self.conv = nn.Conv1d(2, 2, 3, dilation=dilation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(F.pad(x, (self.left, 0), mode=self.mode))
+        return out
+
+
+class _Scored(nn.Module):
+    """Attention of every step to others."""
+
+    def __init__(self, causal: bool) -> None:
+        super().__init__()
+        self.enter, self.causal = nn.Linear(2, 6), causal
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.enter(x).chunk(3, dim=-1)
+        return F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
+
+
+class _Steps(nn.Module):
+    """A recurrence over (batch, time, features)."""
+
+    def __init__(self, both: bool) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(2, 3, batch_first=True, bidirectional=both)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.lstm(x)[0]
+        return out
+
+
+def _bad() -> Iterator[Case]:
+    wide = nn.Conv1d(2, 2, 3, padding=4, dilation=4)
+    yield Case(nn.Sequential(_Causal(1), _Causal(2), wide), (1, 2, 64), _CAUSAL, path="2")
+    normed = nn.Sequential(_Causal(1), nn.GroupNorm(1, 2), _Causal(2))
+    yield Case(normed, (1, 2, 64), _CAUSAL, path="1")
+    yield Case(nn.Sequential(_Causal(1), _Causal(2, "reflect")), (1, 2, 64), _CAUSAL, path="1")
+    yield Case(_Steps(both=True), torch.zeros(1, 40, 2), _CAUSAL, path="lstm")
+    yield Case(_Scored(causal=False), torch.zeros(1, 40, 2), _CAUSAL)
+
+
+def _good() -> Iterator[Case]:
+    yield Case(nn.Sequential(_Causal(1), _Causal(2), _Causal(4)), (1, 2, 64), _CAUSAL)
+    yield Case(nn.Sequential(_Causal(1), nn.BatchNorm1d(2), _Causal(2)), (1, 2, 64), _CAUSAL)
+    yield Case(nn.Conv1d(2, 2, 3, padding=4, dilation=4), (1, 2, 64))
+    # Nothing is padded: the last output stands for the last input.
+    yield Case(
+        nn.Sequential(nn.Conv1d(2, 2, 3), nn.Conv1d(2, 2, 3, dilation=2)), (1, 2, 64), _CAUSAL
+    )
+    yield Case(nn.Sequential(nn.Conv1d(2, 2, 4, stride=4), _Causal(1)), (1, 2, 64), _CAUSAL)
+    yield Case(_Steps(both=False), torch.zeros(1, 40, 2), _CAUSAL)
+    yield Case(_Scored(causal=True), torch.zeros(1, 40, 2), _CAUSAL)
+    yield Case(nn.Conv1d(2, 2, 3, padding=1), (1, 2, 64), _CAUSAL, {"lookahead": 1})
+
+
+@lint_rule(
+    "ATR501",
+    "reads-the-future",
+    severity="error",
+    settings={"lookahead": 0},
+    bad=_bad,
+    good=_good,
+)
+def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
+    """Find outputs that read inputs behind their own position."""
+    if not subject.declared.causal:
+        return
+    axis, allowed = declared_axis(subject), settings["lookahead"]
+    told: set[str] = set()
+    for label, name in subject.program.outputs.items():
+        target = subject.program.nodes[name]
+        field = on_axis(subject.fields.get(name), axis)
+        if field is not None and field.status == "unknown":
+            yield Found(
+                f"whether it reads the future along axis {axis} cannot be told: an operator has "
+                f"no rule ({field.cause})",
+                target,
+                numbers={"axis": axis},
+                severity="warning",
+            )
+            continue
+        if field is None or len(field.output_axes) != 1:
+            # A single answer for the whole example has no future.
+            continue
+        clock = Clock.of(field)
+        worst = ahead(field, clock)
+        if worst.by > allowed:
+            found = _found(subject, label, target, field, clock, worst, allowed)
+            if found.message not in told:
+                told.add(found.message)
+                yield found
+
+
+def _found(
+    subject: Subject,
+    label: str,
+    target: Node,
+    field: AxisField,
+    clock: Clock,
+    worst: Ahead,
+    allowed: int,
+) -> Found:
+    axis, program = field.axis, subject.program
+    nodes = ancestors(program, target)
+    by = aheads(subject, nodes, axis, clock)
+    first = next((n for n in nodes if by.get(n.name, 0) > allowed), target)
+    adding = _adding(nodes, by)
+    own = on_axis(subject.fields.get(first.name), axis)
+    layer = layer_of(first)
+    what = f", {layer.code}," if layer is not None else ""
+    answer = f" '{label}'" if len(program.outputs) > 1 else ""
+    message = (
+        f"the model is declared causal, but output {worst.output}{answer} reads input "
+        f"{worst.read}, {worst.by:,} position{'s' if worst.by > 1 else ''} ahead; "
+        f"'{first.label}'{what} is the first to read ahead"
+    )
+    if len(adding) > 1:
+        message += f", of {len(adding)} that do ({named(adding)})"
+    unsure = _may_be_masked(subject, first)
+    if unsure:
+        message += (
+            "; it multiplies values of all positions: if a mask makes those ahead 0, it is fine"
+        )
+    return Found(
+        message,
+        first,
+        fix=_fix(first, own, axis),
+        numbers={
+            "ahead": worst.by,
+            "output": worst.output,
+            "reads": worst.read,
+            "outputs": worst.outputs,
+            "layers": list(dict.fromkeys(n.label for n in adding)),
+        },
+        severity="warning" if unsure else None,
+    )
+
+
+def _adding(nodes: Iterable[Node], by: Mapping[str, int]) -> list[Node]:
+    """The nodes that read further ahead than all before them."""
+    furthest: dict[str, int] = {}
+    found = []
+    for node in nodes:
+        before = max((furthest[operand.name] for operand in node.operands), default=0)
+        furthest[node.name] = max(before, by.get(node.name, 0))
+        if furthest[node.name] > before:
+            found.append(node)
+    return found
+
+
+def _may_be_masked(subject: Subject, node: Node) -> bool:
+    """Whether it is a product of two values behind a table that may hide what lies ahead."""
+    if not isinstance(node.description, Global) or len(node.operands) < 2:
+        return False
+    rows = node.operands[0].shape[-2:]
+    if any(tuple(o.shape[-2:]) == tuple(rows) and o.is_constant for o in node.call.operands):  # type: ignore[union-attr]
+        return False
+    at = [subject.program.nodes[o.name] for o in node.operands]
+    while at:
+        before = at.pop()
+        if before.description is None or isinstance(before.description, Local):
+            continue
+        if isinstance(before.description, Pointwise) and any(
+            r.operand.is_constant and len(r.operand.shape) > 1 and r.operand.shape[-2:] == rows
+            for r in before.description.reads
+        ):
+            return True
+        if before.shape[-2:] == rows:
+            at += [subject.program.nodes[o.name] for o in before.operands]
+    return False
+
+
+def _fix(node: Node, field: AxisField | None, axis: int) -> str:
+    """What to write instead."""
+    description = node.description
+    window = window_along(node, field)
+    if field is not None and window is not None and field.output_axis is not None:
+        return _padded_left(node, window, field.output_axis)
+    if isinstance(description, Movement) and field is not None and field.output_axis is not None:
+        return _plainly_padded(node, field.output_axis)
+    if isinstance(description, Global):
+        if description.along:
+            return "bidirectional=False"
+        if len(node.operands) > 1:
+            return "F.scaled_dot_product_attention(q, k, v, is_causal=True)"
+        if len(node.shape) < 3:
+            return ""
+        return (
+            "# statistics of one position, or of those before it, for example\n"
+            f"nn.BatchNorm{len(node.shape) - 2}d({node.shape[1]}).eval()"
+        )
+    if isinstance(description, Local) and description.border == "none":
+        return 'F.interpolate(x, scale_factor=..., mode="nearest")'
+    return ""
+
+
+def _plainly_padded(node: Node, axis: int) -> str:
+    """Zeros in place of what padding takes from further on."""
+    reads = node.description.reads if node.description is not None else ()
+    link = reads[0].links[axis] if len(reads) == 1 and reads[0].split is None else None
+    if link is None or link.relation.step != 1 or not len(link.relation.exceptional):
+        return ""
+    left = -int(link.relation.taps.offsets[0])
+    return f"x = F.pad(x, {(0, 0) * (len(node.shape) - 1 - axis) + (left, 0)})" if left > 0 else ""
+
+
+def _padded_left(node: Node, window: Window, axis: int) -> str:
+    left = window.span - 1
+    amounts = (0, 0) * (len(node.shape) - 1 - axis) + (left, 0)
+    assert isinstance(node.description, Local)
+    border = node.description.border
+    value = "" if border in (0.0, "none") else f', value=float("{border}")'
+    layer = layer_of(node)
+    code = f"x = F.pad(x, {amounts}{value})"
+    if layer is None:
+        return code + "  # and padding=0"
+    windows = {
+        a: Window(w.kernel_size, w.stride, w.dilation, 0 if a == axis else w.left)
+        for a, w in layer.windows.items()
+    }
+    return f"{code}\nx = {replace(layer, windows=windows).code}(x)"
