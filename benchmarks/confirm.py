@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from atrous.analysis.field import Field, default_axes, fields
+from atrous.analysis.fields.field import Field, default_axes, fields
 from atrous.graph.capture import capture
 from atrous.graph.program import Program
 

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from atrous.analysis.field import fields
+from atrous.analysis.fields.field import fields
 from atrous.graph.capture import capture
 from measuring import ROOT, interleaved, save, show
 from peers.models import MODELS

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from atrous.analysis.field import fields
+from atrous.analysis.fields.field import fields
 from atrous.graph.capture import capture
 from confirm import confirm_exact, confirm_global
 from measuring import save

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from atrous.analysis.field import field_of
-from atrous.analysis.strands import Trace
-from atrous.analysis.tracing import trace
+from atrous.analysis.fields.field import field_of
+from atrous.analysis.fields.strands import Trace
+from atrous.analysis.fields.tracing import trace
 from atrous.graph.capture import capture
 from atrous.graph.program import Program
 from atrous.run.regions import run_box

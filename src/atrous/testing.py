@@ -10,10 +10,10 @@ from fractions import Fraction
 from torch import nn
 from torch.export import ExportedProgram
 
-from atrous.analysis.field import AxisField, Field, traced
+from atrous.analysis.fields.field import AxisField, Field, traced
 from atrous.api.arguments import checked_axes, chosen_node
 from atrous.graph.capture import Inputs, capture
-from atrous.lint.causes import named, why_future, why_holes, why_size, why_stride
+from atrous.lint.facts.causes import named, why_future, why_holes, why_size, why_stride
 from atrous.lint.subject import Subject
 
 Number = int | Fraction

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import atrous
-from atrous.analysis.timing import timed_in_turns
+from atrous.analysis.cost.timing import timed_in_turns
 
 
 def pooled() -> nn.Module:

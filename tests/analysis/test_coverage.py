@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import atrous
-from atrous.analysis import adjoint
-from atrous.analysis.coverage import coverage
+from atrous.analysis.coverage import adjoint
+from atrous.analysis.coverage.coverage import coverage
 from atrous.graph.capture import capture
 from checks import finite, input_of
 from networks import RandomNetwork, draw_network

@@ -12,7 +12,7 @@ import torchvision
 from torch import Tensor, nn
 
 import atrous
-from atrous.analysis.curves import box_fit, gaussian_fit, moments
+from atrous.analysis.effective.curves import box_fit, gaussian_fit, moments
 
 SHAPES = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 

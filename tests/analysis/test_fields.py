@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import atrous
-from atrous.analysis.field import fields
+from atrous.analysis.fields.field import fields
 from atrous.graph.capture import capture
 
 

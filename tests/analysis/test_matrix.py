@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 import atrous
 from atrous import LinearMap, NonlinearError
-from atrous.analysis.affine import Evaluator, NotAffineError, affine_step
-from atrous.analysis.support import colouring, support
+from atrous.analysis.matrix.affine import Evaluator, NotAffineError, affine_step
+from atrous.analysis.matrix.support import colouring, support
 from atrous.graph.capture import capture
 from networks import RandomNetwork, draw_network
 

@@ -14,8 +14,8 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import atrous
-from atrous.analysis.memory import liveness
-from atrous.analysis.metering import inference_memory, training_memory
+from atrous.analysis.cost.memory import liveness
+from atrous.analysis.cost.metering import inference_memory, training_memory
 from atrous.graph.capture import capture
 
 N = 400

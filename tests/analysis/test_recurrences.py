@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import atrous
-from atrous.analysis.field import fields
+from atrous.analysis.fields.field import fields
 from atrous.graph.capture import capture
 from atrous.graph.rule import Call, Unknown, describe
 from atrous.run.regions import run_box

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import atrous
-from atrous.analysis.route_tree import RouteTree
+from atrous.analysis.coverage.route_tree import RouteTree
 
 
 def conv(channels: tuple[int, int] = (1, 1), k: int = 3, **how: int) -> nn.Conv1d:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import atrous
-from atrous.analysis.aliasing import (
+from atrous.analysis.spectrum.aliasing import (
     covariance,
     energy_on_grid,
     folded,
@@ -21,7 +21,7 @@ from atrous.analysis.aliasing import (
     power_law,
     power_on_grid,
 )
-from atrous.analysis.chains import chain
+from atrous.analysis.spectrum.chains import chain
 from atrous.cli.main import run
 from atrous.graph.capture import capture
 

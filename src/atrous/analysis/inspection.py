@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from atrous.analysis.alignment import Misalignment, misalignments
-from atrous.analysis.field import AxisField, Field, fields, traced
-from atrous.analysis.memory import liveness
+from atrous.analysis.cost.memory import liveness
+from atrous.analysis.fields.alignment import Misalignment, misalignments
+from atrous.analysis.fields.field import AxisField, Field, fields, traced
 from atrous.graph.program import Node, Program
 
 

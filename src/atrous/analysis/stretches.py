@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import groupby, pairwise
 
-from atrous.analysis.field import Field
+from atrous.analysis.fields.field import Field
 from atrous.geometry.primitives import Window
 from atrous.graph.program import Node, Program
 from atrous.graph.rule import Local

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from atrous.analysis import blind as _blind
-from atrous.analysis.blind import BlindPerturbation
-from atrous.analysis.coverage import Position, coverage
+from atrous.analysis.coverage import blind as _blind
+from atrous.analysis.coverage.blind import BlindPerturbation
+from atrous.analysis.coverage.coverage import Position, coverage
 from atrous.api.arguments import checked_axes, chosen_node
 from atrous.graph.capture import capture
 from atrous.run.regions import run_box

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 from torch.export import ExportedProgram
 
-from atrous.analysis.comparison import compared, device
-from atrous.analysis.cost import costs
+from atrous.analysis.cost.comparison import compared, device
+from atrous.analysis.cost.cost import costs
 from atrous.graph.capture import Inputs, capture
 from atrous.report.comparison import Comparison
 from atrous.report.cost import Cost

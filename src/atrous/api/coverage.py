@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from torch import nn
 from torch.export import ExportedProgram
 
-from atrous.analysis import coverage as _coverage
-from atrous.analysis.coverage import Coverage, Position
+from atrous.analysis.coverage import coverage as _coverage
+from atrous.analysis.coverage.coverage import Coverage, Position
 from atrous.api.arguments import checked_axes, chosen_node
 from atrous.graph.capture import Inputs, capture
 

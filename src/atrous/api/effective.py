@@ -11,10 +11,10 @@ import torch
 from torch import nn
 from torch.export import ExportedProgram
 
-from atrous.analysis.batches import Batches, Data
-from atrous.analysis.effective import CONVENTIONS, Convention, EffectiveField
-from atrous.analysis.measuring import Progress, aim, measured
-from atrous.analysis.probing import Mode, Probe
+from atrous.analysis.effective.batches import Batches, Data
+from atrous.analysis.effective.effective import CONVENTIONS, Convention, EffectiveField
+from atrous.analysis.effective.measuring import Progress, aim, measured
+from atrous.analysis.effective.probing import Mode, Probe
 from atrous.api.arguments import checked_axes, checked_channels, one_of_both, other_inputs
 from atrous.graph.capture import Inputs, floating_type, same_random_state
 from atrous.report.progress import counting

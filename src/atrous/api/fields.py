@@ -8,7 +8,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from atrous.analysis import inspection as _inspection
-from atrous.analysis.field import Field, traced
+from atrous.analysis.fields.field import Field, traced
 from atrous.api.arguments import checked_axes, checked_channels, chosen_node, other_inputs
 from atrous.graph.capture import Inputs, capture
 

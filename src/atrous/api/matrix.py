@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import nn
 from torch.export import ExportedProgram
 
-from atrous.analysis import matrix as _matrix
-from atrous.analysis.matrix import LinearMap
+from atrous.analysis.matrix import matrix as _matrix
+from atrous.analysis.matrix.matrix import LinearMap
 from atrous.api.arguments import chosen_node
 from atrous.graph.capture import Inputs, capture, given_values
 

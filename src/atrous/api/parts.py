@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from atrous.analysis.cost import costs
-from atrous.analysis.coverage import Coverage, coverage
-from atrous.analysis.effective import EffectiveField
+from atrous.analysis.cost.cost import costs
+from atrous.analysis.coverage.coverage import Coverage, coverage
+from atrous.analysis.effective.effective import EffectiveField
 from atrous.analysis.inspection import Inspection
 from atrous.analysis.kernels import kernels
-from atrous.analysis.spectrum import spectrum
+from atrous.analysis.spectrum.spectrum import spectrum
 from atrous.analysis.stages import stage_label, stages
 from atrous.api.effective import effective_field
 from atrous.graph.capture import Inputs, floating_type

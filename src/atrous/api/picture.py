@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from atrous.analysis.coverage import Coverage
-from atrous.analysis.route_tree import RouteTree
+from atrous.analysis.coverage.coverage import Coverage
+from atrous.analysis.coverage.route_tree import RouteTree
 from atrous.geometry.index_map import IndexMap
 from atrous.geometry.primitives import Window
 from atrous.report import pictures

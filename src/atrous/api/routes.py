@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 from torch.export import ExportedProgram
 
-from atrous.analysis.route_tree import RouteTree, route_tree
+from atrous.analysis.coverage.route_tree import RouteTree, route_tree
 from atrous.api.arguments import chosen_node
 from atrous.graph.capture import Inputs, capture
 

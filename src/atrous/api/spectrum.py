@@ -9,13 +9,13 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from atrous.analysis import aliasing as _aliasing
-from atrous.analysis import chains as _chains
-from atrous.analysis import folding as _folding
-from atrous.analysis import limits as _limits
-from atrous.analysis import spectrum as _spectrum
-from atrous.analysis.aliasing import AliasEnergy, StrideAdvice
-from atrous.analysis.limits import Limit
+from atrous.analysis.spectrum import aliasing as _aliasing
+from atrous.analysis.spectrum import chains as _chains
+from atrous.analysis.spectrum import folding as _folding
+from atrous.analysis.spectrum import limits as _limits
+from atrous.analysis.spectrum import spectrum as _spectrum
+from atrous.analysis.spectrum.aliasing import AliasEnergy, StrideAdvice
+from atrous.analysis.spectrum.limits import Limit
 from atrous.api.arguments import chosen_node
 from atrous.graph.capture import Inputs, capture, given_values
 from atrous.graph.program import Node, Program

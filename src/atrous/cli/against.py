@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 import atrous
-from atrous.analysis.shifts import drawn
+from atrous.analysis.cost.shifts import drawn
 from atrous.cli.progress import working
 from atrous.cli.resolve import Resolved, resolve
 from atrous.report.comparison import Comparison

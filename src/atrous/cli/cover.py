@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from atrous.analysis.coverage import Coverage
+from atrous.analysis.coverage.coverage import Coverage
 from atrous.report.fragments import Pictured
 
 _MOST_BLAMED = 8

@@ -9,11 +9,11 @@ from typing import Any
 
 from torch import nn
 
-from atrous.analysis.adjoint import position_axes
-from atrous.analysis.alignment import Misalignment, misalignments
-from atrous.analysis.coverage import Coverage, coverage
-from atrous.analysis.crossing import Axes
-from atrous.analysis.field import Field, Traced, default_axes, traced
+from atrous.analysis.coverage.adjoint import position_axes
+from atrous.analysis.coverage.coverage import Coverage, coverage
+from atrous.analysis.coverage.crossing import Axes
+from atrous.analysis.fields.alignment import Misalignment, misalignments
+from atrous.analysis.fields.field import Field, Traced, default_axes, traced
 from atrous.analysis.stretches import Stretch, stretches
 from atrous.graph.program import Node, Program, nearest
 

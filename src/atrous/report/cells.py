@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from atrous.analysis.coverage import Coverage
-from atrous.analysis.effective import EffectiveField
+from atrous.analysis.coverage.coverage import Coverage
+from atrous.analysis.effective.effective import EffectiveField
 from atrous.geometry.relation import Flags
 from atrous.report.pictures import reduced
 from atrous.report.projection import projection

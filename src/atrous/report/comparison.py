@@ -11,8 +11,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from atrous.analysis.comparison import Design
-from atrous.analysis.shifts import ShiftError
+from atrous.analysis.cost.comparison import Design
+from atrous.analysis.cost.shifts import ShiftError
 from atrous.report import quantities as q
 from atrous.report.cost import costs_to_dict, printed, saved_json
 from atrous.report.plain import field_to_dict

@@ -12,7 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from atrous.analysis.cost import Costs
+from atrous.analysis.cost.cost import Costs
 from atrous.report import quantities as q
 from atrous.shown import InNotebooks
 

@@ -9,7 +9,7 @@ from base64 import b64encode
 import numpy as np
 import numpy.typing as npt
 
-from atrous.analysis.route_tree import RouteTree
+from atrous.analysis.coverage.route_tree import RouteTree
 from atrous.geometry.index_map import IndexMap
 from atrous.report.colours import HOLE, MARK, QUIET, RAMP, ramp, rgb
 from atrous.report.pictures import Reduced, reduced, steps

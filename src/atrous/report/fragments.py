@@ -11,10 +11,10 @@ from html import escape
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
 
-from atrous.analysis.coverage import Coverage
-from atrous.analysis.effective import EffectiveField
-from atrous.analysis.field import Field
-from atrous.analysis.route_tree import RouteTree
+from atrous.analysis.coverage.coverage import Coverage
+from atrous.analysis.coverage.route_tree import RouteTree
+from atrous.analysis.effective.effective import EffectiveField
+from atrous.analysis.fields.field import Field
 from atrous.geometry.index_map import IndexMap
 from atrous.report import drawing
 from atrous.report.colours import HOLE

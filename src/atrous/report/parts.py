@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from atrous.analysis.cost import Costs
-from atrous.analysis.coverage import Coverage
-from atrous.analysis.effective import EffectiveField
+from atrous.analysis.cost.cost import Costs
+from atrous.analysis.coverage.coverage import Coverage
+from atrous.analysis.effective.effective import EffectiveField
 from atrous.analysis.kernels import KernelUse
-from atrous.analysis.spectrum import Spectrum
+from atrous.analysis.spectrum.spectrum import Spectrum
 from atrous.lint.judgement import Judgement
 
 

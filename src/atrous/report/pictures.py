@@ -12,8 +12,8 @@ from textwrap import wrap
 import numpy as np
 import numpy.typing as npt
 
-from atrous.analysis.coverage import Coverage
-from atrous.analysis.route_tree import RouteTree
+from atrous.analysis.coverage.coverage import Coverage
+from atrous.analysis.coverage.route_tree import RouteTree
 from atrous.geometry.index_map import IndexMap
 from atrous.geometry.primitives import Window
 from atrous.geometry.relation import Flags

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from atrous.analysis.coverage import Coverage
-from atrous.analysis.field import AxisField, Field
+from atrous.analysis.coverage.coverage import Coverage
+from atrous.analysis.fields.field import AxisField, Field
 from atrous.analysis.inspection import Inspection, NodeRow, as_number
 
 SCHEMA = "atrous.inspect/2"

@@ -6,7 +6,7 @@ import json
 from math import isfinite
 from typing import Any
 
-from atrous.analysis.effective import EffectiveField
+from atrous.analysis.effective.effective import EffectiveField
 from atrous.analysis.kernels import KernelUse
 from atrous.lint.finding import Finding
 from atrous.report.cells import cells

@@ -9,7 +9,7 @@ from math import log10
 import numpy as np
 import numpy.typing as npt
 
-from atrous.analysis.coverage import Coverage
+from atrous.analysis.coverage.coverage import Coverage
 from atrous.geometry.relation import Flags
 from atrous.geometry.taps import Counts
 

@@ -12,10 +12,10 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from atrous.analysis.folding import FoldedRow, Folding
 from atrous.analysis.inspection import as_number
-from atrous.analysis.passband import Bands, as_text
-from atrous.analysis.spectrum import AxisSpectrum, LayerSpectrum, Spectrum
+from atrous.analysis.spectrum.folding import FoldedRow, Folding
+from atrous.analysis.spectrum.passband import Bands, as_text
+from atrous.analysis.spectrum.spectrum import AxisSpectrum, LayerSpectrum, Spectrum
 from atrous.shown import InNotebooks
 
 SCHEMA = "atrous.spectrum/1"

@@ -9,7 +9,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from atrous.analysis.field import AxisField, Field
+from atrous.analysis.fields.field import AxisField, Field
 from atrous.analysis.inspection import Inspection, NodeRow
 from atrous.report.quantities import count, size
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 from textwrap import wrap
 
-from atrous.analysis.route_tree import RouteTree
+from atrous.analysis.coverage.route_tree import RouteTree
 
 _READ, _OTHER, _HOLE = "●", "○", "·"
 

@@ -41,20 +41,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from atrous.analysis.aliasing import (
+from atrous.analysis.spectrum.aliasing import (
     AliasEnergy,
     Covariance,
     covariance,
     energy_on_grid,
     power_on_grid,
 )
-from atrous.analysis.folding import folding
-from atrous.analysis.spectrum import kernel_of
+from atrous.analysis.spectrum.folding import folding
+from atrous.analysis.spectrum.spectrum import kernel_of
 from atrous.geometry.primitives import Window
 from atrous.graph.kernel import Kernel
 from atrous.graph.program import Node
 from atrous.graph.rule import Local, Movement, Pointwise
-from atrous.lint.along import layer_of, readers
+from atrous.lint.facts.along import layer_of, readers
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 

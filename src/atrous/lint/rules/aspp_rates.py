@@ -39,8 +39,8 @@ import torch
 from torch import Tensor, nn
 
 from atrous.graph.program import Node
-from atrous.lint.along import Layer, local
-from atrous.lint.parallel import Pyramid, pyramids
+from atrous.lint.facts.along import Layer, local
+from atrous.lint.facts.parallel import Pyramid, pyramids
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 

@@ -33,8 +33,8 @@ from typing import Any
 from torch import nn
 
 from atrous.graph.program import Node
-from atrous.lint.layers import has_weights, moving, quoted, short
-from atrous.lint.modules import constructor, convolution_of
+from atrous.lint.facts.layers import has_weights, moving, quoted, short
+from atrous.lint.facts.modules import constructor, convolution_of
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 

@@ -47,8 +47,8 @@ from torch import Tensor, nn
 from atrous.geometry.relation import Relation
 from atrous.graph.program import Node
 from atrous.graph.rule import Movement
-from atrous.lint.layers import input_axis, moving, named_axes, quoted, windows
-from atrous.lint.modules import constructor, convolution_of
+from atrous.lint.facts.layers import input_axis, moving, named_axes, quoted, windows
+from atrous.lint.facts.modules import constructor, convolution_of
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 

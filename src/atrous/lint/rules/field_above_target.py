@@ -30,11 +30,11 @@ from typing import Any
 
 from torch import nn
 
-from atrous.analysis.field import AxisField
-from atrous.lint.along import declared_axis, local, on_axis
+from atrous.analysis.fields.field import AxisField
+from atrous.lint.facts.along import declared_axis, local, on_axis
+from atrous.lint.facts.widening import schedule, widening_layers
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
-from atrous.lint.widening import schedule, widening_layers
 
 
 def _stack(*dilations: int) -> nn.Module:

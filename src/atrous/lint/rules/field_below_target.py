@@ -30,12 +30,12 @@ from typing import Any
 
 from torch import nn
 
-from atrous.analysis.field import AxisField
+from atrous.analysis.fields.field import AxisField
 from atrous.geometry.primitives import Window
-from atrous.lint.along import declared_axis, local, on_axis
+from atrous.lint.facts.along import declared_axis, local, on_axis
+from atrous.lint.facts.widening import Spread, level_size, schedule, widening_layers
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
-from atrous.lint.widening import Spread, level_size, schedule, widening_layers
 
 _MOST = 24
 

@@ -35,12 +35,12 @@ from typing import Any
 
 from torch import nn
 
-from atrous.lint.along import declared_axis, local, macs, named, on_axis
-from atrous.lint.causes import ancestors
-from atrous.lint.layers import listed
+from atrous.lint.facts.along import declared_axis, local, macs, named, on_axis
+from atrous.lint.facts.causes import ancestors
+from atrous.lint.facts.layers import listed
+from atrous.lint.facts.widening import Spread, idle_layers, schedule, widening_layers
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
-from atrous.lint.widening import Spread, idle_layers, schedule, widening_layers
 
 
 def _levels(*dilations: int) -> nn.Module:

@@ -44,11 +44,11 @@ from typing import Any
 
 from torch import nn
 
-from atrous.analysis.blame import Blame
-from atrous.analysis.coverage import Coverage
+from atrous.analysis.coverage.blame import Blame
+from atrous.analysis.coverage.coverage import Coverage
 from atrous.graph.program import Node
-from atrous.lint.layers import quoted, short, windows
-from atrous.lint.modules import with_dilation
+from atrous.lint.facts.layers import quoted, short, windows
+from atrous.lint.facts.modules import with_dilation
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 

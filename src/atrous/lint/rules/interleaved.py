@@ -37,7 +37,7 @@ from torch import Tensor, nn
 
 from atrous.analysis.stretches import Stretch
 from atrous.geometry.schedules import filled_schedule
-from atrous.lint.layers import dilated_stretches, listed, short
+from atrous.lint.facts.layers import dilated_stretches, listed, short
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 

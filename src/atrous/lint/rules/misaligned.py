@@ -47,11 +47,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from atrous.analysis.alignment import Misalignment, meeting
-from atrous.analysis.field import fields
+from atrous.analysis.fields.alignment import Misalignment, meeting
+from atrous.analysis.fields.field import fields
 from atrous.analysis.stretches import between, dominators
 from atrous.graph.program import Node, Program
-from atrous.lint.layers import input_axis, named_axes
+from atrous.lint.facts.layers import input_axis, named_axes
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 

@@ -39,16 +39,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from atrous.analysis.affine import Evaluator, evaluating
+from atrous.analysis.matrix.affine import Evaluator, evaluating
 from atrous.geometry.primitives import Window
 from atrous.graph.program import Node
 from atrous.graph.region import Box, Region, box_shape
 from atrous.graph.rule import Operand, Pointwise
-from atrous.lint.along import Layer, declared_axis, layer_of, macs, named, readers
-from atrous.lint.causes import ancestors
+from atrous.lint.facts.along import Layer, declared_axis, layer_of, macs, named, readers
+from atrous.lint.facts.causes import ancestors
+from atrous.lint.facts.widening import widening_layers
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
-from atrous.lint.widening import widening_layers
 
 _POSITIONS = 4
 """At how many positions of each axis an operator is tried."""

@@ -33,11 +33,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from atrous.lint.along import declared_axis, named
-from atrous.lint.causes import ancestors
+from atrous.lint.facts.along import declared_axis, named
+from atrous.lint.facts.causes import ancestors
+from atrous.lint.facts.whole import Way, Whole, whole_readings
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
-from atrous.lint.whole import Way, Whole, whole_readings
 
 _STREAM = {"stream": True}
 

@@ -32,13 +32,13 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from atrous.lint.along import named
-from atrous.lint.causes import ancestors
+from atrous.lint.facts.along import named
+from atrous.lint.facts.causes import ancestors
+from atrous.lint.facts.layers import listed
+from atrous.lint.facts.whole import Way, Whole, whole_readings
 from atrous.lint.finding import Number
-from atrous.lint.layers import listed
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
-from atrous.lint.whole import Way, Whole, whole_readings
 
 _TILE = {"tile": True}
 

@@ -45,8 +45,8 @@ from torch import nn
 from atrous.geometry.primitives import Window
 from atrous.geometry.relation import Flags
 from atrous.graph.program import Node
-from atrous.lint.layers import has_weights, percent, short, windows
-from atrous.lint.modules import constructor, convolution_of, with_dilation
+from atrous.lint.facts.layers import has_weights, percent, short, windows
+from atrous.lint.facts.modules import constructor, convolution_of, with_dilation
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 

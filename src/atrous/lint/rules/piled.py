@@ -39,7 +39,7 @@ from torch import nn
 from atrous.analysis.stretches import Stretch
 from atrous.geometry.measures import evenness
 from atrous.geometry.schedules import chain_counts
-from atrous.lint.layers import dilated_stretches, even_dilations, listed
+from atrous.lint.facts.layers import dilated_stretches, even_dilations, listed
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 

@@ -39,13 +39,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from atrous.analysis.field import AxisField
+from atrous.analysis.fields.field import AxisField
 from atrous.geometry.primitives import Window
 from atrous.graph.program import Node
 from atrous.graph.rule import Global, Local, Movement, Pointwise
-from atrous.lint.along import declared_axis, layer_of, named, on_axis, window_along
-from atrous.lint.causes import ancestors
-from atrous.lint.lookahead import Ahead, Clock, ahead, aheads
+from atrous.lint.facts.along import declared_axis, layer_of, named, on_axis, window_along
+from atrous.lint.facts.causes import ancestors
+from atrous.lint.facts.lookahead import Ahead, Clock, ahead, aheads
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 

@@ -42,12 +42,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from atrous.analysis.liveness import Liveness
+from atrous.analysis.coverage.liveness import Liveness
 from atrous.geometry.relation import Flags
 from atrous.graph.program import Node
 from atrous.graph.rule import Movement
-from atrous.lint.layers import moving, named_axes, percent, quoted, short, windows
-from atrous.lint.modules import constructor, convolution_of
+from atrous.lint.facts.layers import moving, named_axes, percent, quoted, short, windows
+from atrous.lint.facts.modules import constructor, convolution_of
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
-from atrous.analysis.cost import Costs, ModuleCost
+from atrous.analysis.cost.cost import Costs, ModuleCost
 from atrous.report.page.markup import bar, card, section, sortable, text
 from atrous.report.quantities import count, number, share, size
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 
-from atrous.analysis.field import Field
+from atrous.analysis.fields.field import Field
 from atrous.analysis.inspection import Inspection, NodeRow
 from atrous.report.page.markup import cell, crossed, section, sortable, text
 from atrous.report.page.summary import moving

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isfinite, pi
 
-from atrous.analysis.spectrum import AxisSpectrum, LayerSpectrum, Spectrum
+from atrous.analysis.spectrum.spectrum import AxisSpectrum, LayerSpectrum, Spectrum
 from atrous.report.page.markup import section, text
 
 _POINTS = 64

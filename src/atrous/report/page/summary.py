@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from atrous.analysis.field import AxisField, Field
+from atrous.analysis.fields.field import AxisField, Field
 from atrous.analysis.inspection import Inspection
 from atrous.lint.finding import SEVERITIES
 from atrous.report.page.markup import card, crossed, section, text

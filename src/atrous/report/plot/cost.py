@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, get_args
 
-from atrous.analysis.cost import Costs
+from atrous.analysis.cost.cost import Costs
 from atrous.report import quantities
 from atrous.report.colours import LINES, QUIET
 from atrous.report.comparison import Comparison

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atrous.analysis.coverage import Coverage
+from atrous.analysis.coverage.coverage import Coverage
 from atrous.report.colours import HOLE, MARK, QUIET, RAMP
 from atrous.report.plot.canvas import axes_for, colour_bar, plain, ramp_map, whole_ticks
 from atrous.report.projection import Projection, projection

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atrous.analysis.effective import AxisSpread, EffectiveField
+from atrous.analysis.effective.effective import AxisSpread, EffectiveField
 from atrous.report.colours import LINES, QUIET, RAMP
 from atrous.report.plot.canvas import axes_for, bound, colour_bar, plain, ramp_map, whole_ticks
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atrous.analysis.matrix import LinearMap
+from atrous.analysis.matrix.matrix import LinearMap
 from atrous.report.colours import HOLE, RAMP
 from atrous.report.plot.canvas import axes_for, colour_bar, plain, whole_ticks
 

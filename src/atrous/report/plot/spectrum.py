@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from atrous.analysis.spectrum import AxisSpectrum, LayerSpectrum, Spectrum
+from atrous.analysis.spectrum.spectrum import AxisSpectrum, LayerSpectrum, Spectrum
 from atrous.report.colours import LINES, QUIET
 from atrous.report.plot.canvas import axes_for, bound, colour_bar, plain, ramp_map
 from atrous.report.spectrum_text import SpectrumReport

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from atrous.analysis.route_tree import Level, RouteTree
+from atrous.analysis.coverage.route_tree import Level, RouteTree
 from atrous.report.colours import HOLE, LINES, QUIET, RAMP
 from atrous.report.plot.canvas import axes_for, plain, whole_ticks
 

@@ -1,0 +1,1 @@
+"""Cost: parameters, operations, memory, time; designs side by side."""

@@ -1,0 +1,169 @@
+"""The structural adjoint: a program backwards from chosen outputs, every weight 1.
+
+A route is a way through the program from position to position; channels are not counted, but a
+route must be possible through channels that are really read. Axes along which positions of the
+input lie hold numbers, one per position; all other axes hold which of their places are touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from atrous.analysis.coverage.crossing import (
+    Axes,
+    Way,
+    is_constant,
+    spread_axes,
+    through,
+    wide_enough,
+    width,
+)
+from atrous.geometry.lineage import SEVERITY, Status
+from atrous.geometry.relation import Flags
+from atrous.graph.program import Node, Program
+from atrous.graph.rule import Read, Unknown
+
+
+@dataclass(frozen=True, eq=False)
+class Routes:
+    """What arrives at one input.
+
+    Attributes:
+        ways: the routes, by the channels they touch.
+        status: the worst of all reads on the way.
+        cause: what made the status so; empty when exact.
+    """
+
+    ways: tuple[Way, ...]
+    status: Status
+    cause: str
+
+
+def position_axes(program: Program, axes: Mapping[str, tuple[int, ...]]) -> dict[str, Axes]:
+    """Of every node, the axes that hold positions of the inputs.
+
+    An axis of which every position reads the same holds none; one that holds channels and positions
+    both, as after flattening, holds positions.
+
+    Args:
+        program: the captured model.
+        axes: the axes of each input that hold positions.
+    """
+    found: dict[str, Axes] = {}
+    for name, node in program.nodes.items():
+        mine = np.zeros(len(node.shape), dtype=bool)
+        if node.call is None:
+            mine[list(axes.get(name, ()))] = True
+        for read in _reads(node):
+            mine |= _moving_through(read, found[read.operand.name])
+        found[name] = tuple(mine.tolist())
+    return found
+
+
+def _moving_through(read: Read, operand: Axes) -> Flags:
+    inner = spread_axes(operand, read.split)
+    moving = [
+        link is not None and inner[link.axis] and not is_constant(link.relation)
+        for link in read.links
+    ]
+    if read.merge is None:
+        return np.array(moving, dtype=bool)
+    parts = iter(moving)
+    return np.array(
+        [max([next(parts) for _ in own], default=False) for own in read.merge], dtype=bool
+    )
+
+
+def _reads(node: Node) -> list[Read]:
+    if node.description is None:
+        return []
+    return [read for read in node.description.reads if not read.operand.is_constant]
+
+
+def routes_back(
+    program: Program,
+    node: Node,
+    source: Node,
+    seed: Way,
+    axes: Mapping[str, Axes],
+    *,
+    exact: bool = False,
+    local: bool = False,
+    replaced: Mapping[str, tuple[Read, ...]] | None = None,
+) -> Routes:
+    """Follow routes from a node back to an input.
+
+    Args:
+        program: the captured model.
+        node: where they begin.
+        source: the input.
+        seed: the positions (and channels) they begin at.
+        axes: what `position_axes` says.
+        exact: keep counts exact as Python integers once they do not fit 64 bits; otherwise they
+            become floats then, and Python integers only beyond what floats hold.
+        local: leave out ways on which an operator reads all positions by nature.
+        replaced: reads of nodes to be used in place of their own.
+
+    Raises:
+        ValueError: if an operator without a rule lies on the way.
+    """
+    arriving: dict[str, dict[bytes, list[Way]]] = {node.name: {b"": [seed]}}
+    status: Status = "exact"
+    cause = ""
+    order = list(program.nodes.values())
+    for at in reversed(order[: order.index(node) + 1]):
+        if at.name not in arriving or at.name == source.name:
+            continue
+        ways = [_added(group, exact) for group in arriving.pop(at.name).values()]
+        if isinstance(at.description, Unknown):
+            raise ValueError(
+                f"coverage must follow every operator, but there is no rule for {at.kind!r} at "
+                f"{at.label!r} ({at.description.reason}). Teach it with atrous.rule."
+            )
+        reads = (replaced or {}).get(at.name) or _reads(at)
+        for read in reads:
+            worst = _status(read, axes[read.operand.name])
+            if local and worst == "global":
+                continue
+            told = False
+            bucket = arriving.setdefault(read.operand.name, {})
+            for way in ways:
+                for back in through(read, way, axes[at.name], axes[read.operand.name], exact=exact):
+                    bucket.setdefault(back.channels.tobytes(), []).append(back)
+                    told = True
+            if told and worst != "exact" and SEVERITY.index(worst) >= SEVERITY.index(status):
+                # Backwards the first cause on the way from the input comes last.
+                status, cause = worst, at.label
+            if not bucket:
+                del arriving[read.operand.name]
+    found = arriving.get(source.name, {})
+    return Routes(tuple(_added(group, exact) for group in found.values()), status, cause)
+
+
+def _status(read: Read, operand: Axes) -> Status:
+    """The worst status of the links on axes that hold positions."""
+    inner = spread_axes(operand, read.split)
+    links = [link for link in (*read.links, *read.unlinked) if link is not None]
+    return max(
+        (link.status for link in links if inner[link.axis]), key=SEVERITY.index, default="exact"
+    )
+
+
+def _added(ways: list[Way], exact: bool) -> Way:
+    """Routes that touch the same channels, as one."""
+    if len(ways) == 1:
+        return ways[0]
+    ndim = ways[0].counts.ndim
+    start = tuple(min(way.start[a] for way in ways) for a in range(ndim))
+    stop = [max(way.start[a] + way.counts.shape[a] for way in ways) for a in range(ndim)]
+    mass = sum(way.mass for way in ways)
+    ways = [wide_enough(way, mass, exact) for way in ways]
+    dtype = max((way.counts.dtype for way in ways), key=width)
+    total = np.zeros([b - a for a, b in zip(start, stop, strict=True)], dtype=dtype)
+    for way in ways:
+        here = zip(way.start, start, way.counts.shape, strict=True)
+        total[tuple(slice(a - b, a - b + n) for a, b, n in here)] += way.counts
+    return Way(ways[0].channels, total, start)

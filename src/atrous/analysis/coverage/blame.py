@@ -1,0 +1,155 @@
+"""Which layers leave the holes of a coverage, and what they would have to read to close them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Protocol
+
+import numpy as np
+
+from atrous.analysis.coverage.crossing import Axes, spread_axes
+from atrous.geometry.primitives import Window, filled
+from atrous.geometry.relation import Flags, Relation
+from atrous.graph.program import Node, Program
+from atrous.graph.rule import Local, Read
+
+Reads = dict[str, tuple[Read, ...]]
+
+
+@dataclass(frozen=True)
+class Blame:
+    """A layer that skips positions, and its part in the holes.
+
+    Attributes:
+        node: what to call it: module path or node name.
+        name: its node's unique name.
+        steps: per input axis, how far apart its taps are, in input positions; 0 where it has a
+            single tap, or does not move along that axis.
+        closes: holes that would be read if it read its whole window.
+        dilation: per axis of its window, the largest dilation with which no holes were left, all
+            else being equal; None if there is none.
+    """
+
+    node: str
+    name: str
+    steps: tuple[Fraction, ...]
+    closes: int
+    dilation: tuple[int, ...] | None
+
+
+class Asked(Protocol):
+    """A question about coverage that can be asked again (see `coverage._Question`)."""
+
+    program: Program
+    layout: dict[str, Axes]
+
+    def read_with(self, replaced: Reads) -> Flags:
+        """Which positions of the span are read if some nodes read otherwise."""
+        ...
+
+    def has_holes_with(self, replaced: Reads) -> bool:
+        """Whether what is read then has holes."""
+        ...
+
+
+def blamed(
+    asked: Asked, holes: Flags, strides: Callable[[str], tuple[Fraction, ...]]
+) -> Iterator[Blame]:
+    """The layers that could close holes, in order of the program.
+
+    Args:
+        asked: the question whose answer has holes.
+        holes: which positions of the span are holes.
+        strides: per input axis, the stride of a node's value; 0 along axes it does not hold.
+    """
+    for node in asked.program.nodes.values():
+        reads = _filled_reads(node, asked.layout)
+        if reads is None:
+            continue
+        closed = int((asked.read_with({node.name: reads}) & holes).sum())
+        if closed == 0:
+            continue
+        yield Blame(
+            node=node.label,
+            name=node.name,
+            steps=_steps(node, strides),
+            closes=closed,
+            dilation=_largest_dilation(asked, node),
+        )
+
+
+def _filled_reads(node: Node, layout: Mapping[str, Axes]) -> tuple[Read, ...] | None:
+    """The node's reads without gaps along axes of positions; None if there were none before."""
+    if node.description is None:
+        return None
+    changed = False
+    reads = []
+    for read in node.description.reads:
+        if read.operand.is_constant:
+            continue
+        inner = spread_axes(layout[read.operand.name], read.split)
+        links = []
+        for link in read.links:
+            if link is not None and inner[link.axis]:
+                whole = filled(link.relation)
+                changed |= whole is not link.relation
+                link = replace(link, relation=whole)
+            links.append(link)
+        reads.append(replace(read, links=tuple(links)))
+    return tuple(reads) if changed else None
+
+
+def _steps(node: Node, strides: Callable[[str], tuple[Fraction, ...]]) -> tuple[Fraction, ...]:
+    """Distances between taps, in input positions, from what the first operand is read by."""
+    assert node.description is not None
+    read = next(r for r in node.description.reads if not r.operand.is_constant)
+    apart = [0 if link is None else _tap_step(link.relation) for link in read.links]
+    along = [n for k, n in enumerate(apart) if k > 1] or [0]
+    return tuple(n * stride for n, stride in zip(along, strides(read.operand.name), strict=False))
+
+
+def _tap_step(relation: Relation) -> int:
+    distances = [
+        np.diff(relation.taps.offsets[a:b])
+        for a, b in zip(relation.taps.starts[:-1], relation.taps.starts[1:], strict=True)
+    ]
+    return int(np.gcd.reduce(np.concatenate(distances), initial=0)) if distances else 0
+
+
+def _largest_dilation(asked: Asked, node: Node) -> tuple[int, ...] | None:
+    """Dilations, smaller by the same number on every axis, that leave no holes."""
+    windows = node.description.windows if isinstance(node.description, Local) else {}
+    highest = max((w.dilation for w in windows.values()), default=1)
+    for less in range(1, highest):
+        smaller = {axis: _narrowed(w, less) for axis, w in windows.items()}
+        if not asked.has_holes_with({node.name: _windowed_reads(node, smaller)}):
+            return tuple(w.dilation for w in smaller.values())
+    return None
+
+
+def _narrowed(window: Window, less: int) -> Window:
+    """The window with a dilation smaller by `less`, around the same centre."""
+    dilation = max(1, window.dilation - less)
+    lost = (window.dilation - dilation) * (window.kernel_size - 1)
+    return Window(window.kernel_size, window.stride, dilation, window.left - lost // 2)
+
+
+def _windowed_reads(node: Node, windows: Mapping[int, Window]) -> tuple[Read, ...]:
+    assert node.description is not None
+    reads = []
+    for read in node.description.reads:
+        if read.operand.is_constant:
+            continue
+        links = [
+            replace(
+                link,
+                relation=windows[axis].relation(link.relation.outputs, link.relation.inputs),
+            )
+            if link is not None and axis in windows
+            else link
+            for axis, link in enumerate(read.links)
+        ]
+        reads.append(replace(read, links=tuple(links)))
+    return tuple(reads)

@@ -1,0 +1,1 @@
+"""Effective fields: gradients of the real model, added up and described."""

@@ -1,0 +1,1 @@
+"""Receptive fields: what every value descends from, axis by axis."""

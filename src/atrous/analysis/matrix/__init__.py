@@ -1,0 +1,1 @@
+"""Matrices: a linear program as one sparse matrix, and its structure."""

@@ -1,0 +1,1 @@
+"""Frequencies: responses of kernels and chains, and what strides fold."""
