@@ -23,14 +23,18 @@ check: $(VENV)/.ready         ## style, types, layers
 full: $(VENV)/.ready          ## the long checks; keeps their output in benchmarks/results
 	$(BIN)/python -m pytest -n $(JOBS)
 	$(BIN)/python tools/fuzz.py --count $(N) --jobs $(JOBS) --save
+	$(BIN)/python tools/fuzz.py --coverage --count $(N) --jobs $(JOBS) --save
 	$(BIN)/python benchmarks/inspect_speed.py --save
+	$(BIN)/python benchmarks/coverage_speed.py --save
 	$(BIN)/python benchmarks/model_table.py --confirm --save
+	$(BIN)/python benchmarks/lint_table.py --notes --save
 
 fuzz: $(VENV)/.ready          ## N random networks against perturbation: make fuzz N=100000
 	$(BIN)/python tools/fuzz.py --count $(N) --jobs $(JOBS)
 
 bench: $(VENV)/.ready         ## ratios against the bare export, and against peers
 	$(BIN)/python benchmarks/inspect_speed.py
+	$(BIN)/python benchmarks/coverage_speed.py
 
 env: $(VENV)/.ready
 

@@ -8,8 +8,9 @@ from collections import Counter
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from atrous.analysis.coverage.coverage import coverage
 from atrous.analysis.fields.field import field_of
 from atrous.analysis.fields.strands import Trace
 from atrous.analysis.fields.tracing import trace
@@ -17,7 +18,8 @@ from atrous.graph.capture import capture
 from atrous.graph.program import Program
 from atrous.run.regions import run_box
 from networks import RandomNetwork
-from oracles import perturbation_support, rows_along
+from one_channel import MIXING, route_counts
+from oracles import BUMP, SHARE, perturbation_support, rows_along
 
 
 def finite(network: RandomNetwork, x: Tensor) -> bool:
@@ -123,3 +125,40 @@ def assert_boxes(
             error = float((part - expected).abs().max())
             scale = max(1.0, float(whole.abs().max()))
             assert error <= 1e-12 * scale, f"box {box}: off by {error}\n{network}"
+
+
+def assert_coverage(network: RandomNetwork, seed: int) -> Counter[str]:
+    """The coverage of one random output, in all dimensions: what it reads is what changes it, and
+    counts are the gradient of the network with one channel, where one can stand for all."""
+    x, rng = input_of(network, seed), random.Random(seed)
+    program = capture(network, x)
+    axes = tuple(range(2, x.dim()))
+    layout = coverage(program, program.output(), axes=axes).layout
+    shape = program.output().shape
+    at = tuple(rng.randrange(n) for n, holds in zip(shape, layout, strict=True) if holds)
+    found = coverage(program, program.output(), axes=axes, at=at)
+    said, true = found.on_input() != 0, perturbed(network, x, element(layout, at))
+    wrong = (true & ~said) if found.status == "bound" else (said != true)
+    assert not wrong.any(), f"{found} at {at}\n{network}"
+    kinds = {step.kind for step in network.steps}
+    if kinds & MIXING or not all(layout[2:]) or len(layout) != x.dim():
+        return Counter([found.status])
+    assert (route_counts(network, at).numpy() == found.on_input()).all(), f"{at}\n{network}"
+    return Counter([found.status, "counted"])
+
+
+def element(layout: tuple[bool, ...], at: tuple[int, ...]) -> tuple[int | slice, ...]:
+    places = iter(at)
+    return tuple(next(places) if holds else slice(None) for holds in layout)
+
+
+def perturbed(network: nn.Module, x: Tensor, where: tuple[int | slice, ...]) -> np.ndarray:
+    """The input positions that change one output when raised."""
+    with torch.no_grad():
+        base = network(x)[where]
+        changed = np.zeros(x.shape[2:], dtype=bool)
+        for position in np.ndindex(*x.shape[2:]):
+            raised = x.clone()
+            raised[(slice(None), slice(None), *position)] += BUMP
+            changed[position] = bool((network(raised)[where] - base > SHARE * BUMP).any())
+    return changed

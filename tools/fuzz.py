@@ -2,7 +2,8 @@
 
     python tools/fuzz.py --count 100000 --jobs 2
 
-Prints the mix of features, the statuses, and every network that fails.
+Prints the mix of features, the statuses, and every network that fails. Fields of all axes and
+boxes are checked, or with `--coverage` what one output reads in all dimensions, and its counts.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 
-def check(seed: int, rearranged: bool = False) -> tuple[str, list[str], dict[str, int]]:
+def check(
+    seed: int, rearranged: bool = False, coverage: bool = False
+) -> tuple[str, list[str], dict[str, int]]:
     """Check one network: (failure or "", features, statuses); features are ["infinite"] if void."""
-    from checks import assert_network, finite, input_of
+    from checks import assert_coverage, assert_network, finite, input_of
     from networks import draw_network
 
     network = draw_network(random.Random(seed), rearranged=rearranged)
@@ -34,7 +37,8 @@ def check(seed: int, rearranged: bool = False) -> tuple[str, list[str], dict[str
         return "", ["infinite"], {}
     features = [name for name, count in network.features.items() if count]
     try:
-        return "", features, dict(assert_network(network, seed))
+        found = (assert_coverage if coverage else assert_network)(network, seed)
+        return "", features, dict(found)
     except AssertionError as error:
         return f"seed {seed}: {error}", features, {}
     except Exception as error:
@@ -58,13 +62,16 @@ def main() -> int:
     parser.add_argument(
         "--rearranged", action="store_true", help="also steps that move, repeat and write values"
     )
+    parser.add_argument(
+        "--coverage", action="store_true", help="coverage of an output instead of all fields"
+    )
     parser.add_argument("--save", action="store_true", help="keep the result in the repository")
     options = parser.parse_args()
     mix: Counter[str] = Counter()
     statuses: Counter[str] = Counter()
     failures: list[str] = []
     checked = 0
-    one = partial(check, rearranged=options.rearranged)
+    one = partial(check, rearranged=options.rearranged, coverage=options.coverage)
     began = time.perf_counter()
     with ProcessPoolExecutor(options.jobs, initializer=quiet) as pool:
         seeds = range(options.first, options.first + options.count)
@@ -82,7 +89,7 @@ def main() -> int:
     shares = {name: round(count / checked, 3) for name, count in sorted(mix.items())}
     print(f"{checked} networks checked, {void} void (a maximum of nothing but padding)")
     print("mix: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items()))
-    print("axes by status: " + ", ".join(f"{k} {v}" for k, v in statuses.most_common()))
+    print("statuses: " + ", ".join(f"{k} {v}" for k, v in statuses.most_common()))
     print(f"{len(failures)} failures in {seconds:.0f} s")
     if options.save:
         result = {
@@ -96,7 +103,8 @@ def main() -> int:
             "failures": failures,
             "seconds": round(seconds),
         }
-        path = ROOT / "benchmarks" / "results" / "fuzz.json"
+        name = "fuzz_coverage" if options.coverage else "fuzz"
+        path = ROOT / "benchmarks" / "results" / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(result, indent=2) + "\n")
         print(f"written to {path.relative_to(ROOT)}")

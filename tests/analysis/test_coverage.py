@@ -14,12 +14,8 @@ from torch import Tensor, nn
 
 import atrous
 from atrous.analysis.coverage import adjoint
-from atrous.analysis.coverage.coverage import coverage
-from atrous.graph.capture import capture
-from checks import finite, input_of
-from networks import RandomNetwork, draw_network
-from one_channel import MIXING, route_counts
-from oracles import BUMP, SHARE
+from checks import assert_coverage, finite, input_of
+from networks import draw_network
 
 PARTS, PER_PART = 4, 100
 
@@ -28,49 +24,12 @@ PARTS, PER_PART = 4, 100
 def test_random_networks_read_what_perturbation_finds(part: int) -> None:
     counted = checked = 0
     for number in range(part * PER_PART, (part + 1) * PER_PART):
-        rng = random.Random(number)
-        network = draw_network(rng, rearranged=number % 4 == 3)
-        x = input_of(network, number)
-        if finite(network, x):
-            counted += assert_coverage(network, x, rng)
+        network = draw_network(random.Random(number), rearranged=number % 4 == 3)
+        if finite(network, input_of(network, number)):
+            counted += assert_coverage(network, number)["counted"]
             checked += 1
     assert checked > 0.9 * PER_PART
     assert counted > 0.4 * PER_PART
-
-
-def assert_coverage(network: RandomNetwork, x: Tensor, rng: random.Random) -> bool:
-    """The coverage of one random output; returns whether its counts could be compared too."""
-    program = capture(network, x)
-    axes = tuple(range(2, x.dim()))
-    layout = coverage(program, program.output(), axes=axes).layout
-    shape = program.output().shape
-    at = tuple(rng.randrange(n) for n, holds in zip(shape, layout, strict=True) if holds)
-    found = coverage(program, program.output(), axes=axes, at=at)
-    said, true = found.on_input() != 0, perturbed(network, x, element(layout, at))
-    wrong = (true & ~said) if found.status == "bound" else (said != true)
-    assert not wrong.any(), f"{found} at {at}\n{network}"
-    kinds = {step.kind for step in network.steps}
-    if kinds & MIXING or not all(layout[2:]) or len(layout) != x.dim():
-        return False
-    assert (route_counts(network, at).numpy() == found.on_input()).all(), f"{at}\n{network}"
-    return True
-
-
-def element(layout: tuple[bool, ...], at: tuple[int, ...]) -> tuple[int | slice, ...]:
-    places = iter(at)
-    return tuple(next(places) if holds else slice(None) for holds in layout)
-
-
-def perturbed(network: nn.Module, x: Tensor, where: tuple[int | slice, ...]) -> np.ndarray:
-    """The input positions that change one output when raised."""
-    with torch.no_grad():
-        base = network(x)[where]
-        changed = np.zeros(x.shape[2:], dtype=bool)
-        for position in np.ndindex(*x.shape[2:]):
-            raised = x.clone()
-            raised[(slice(None), slice(None), *position)] += BUMP
-            changed[position] = bool((network(raised)[where] - base > SHARE * BUMP).any())
-    return changed
 
 
 def test_a_lost_read_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
