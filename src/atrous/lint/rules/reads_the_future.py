@@ -43,8 +43,9 @@ from atrous.analysis.fields.field import AxisField
 from atrous.geometry.primitives import Window
 from atrous.graph.program import Node
 from atrous.graph.rule import Global, Local, Movement, Pointwise
-from atrous.lint.facts.along import declared_axis, layer_of, named, on_axis, window_along
+from atrous.lint.facts.along import declared_axis, layer_of, on_axis, window_along
 from atrous.lint.facts.causes import ancestors
+from atrous.lint.facts.layers import listed
 from atrous.lint.facts.lookahead import Ahead, Clock, ahead, aheads
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
@@ -175,7 +176,8 @@ def _found(
         f"'{first.label}'{what} is the first to read ahead"
     )
     if len(adding) > 1:
-        message += f", of {len(adding)} that do ({named(adding)})"
+        each = (f"'{node.label}' {further:,}" for node, further in adding)
+        message += f", of {len(adding)} that read further than what is before them ({listed(each)})"
     unsure = _may_be_masked(subject, first)
     if unsure:
         message += (
@@ -190,21 +192,21 @@ def _found(
             "output": worst.output,
             "reads": worst.read,
             "outputs": worst.outputs,
-            "layers": list(dict.fromkeys(n.label for n in adding)),
+            "layers": list(dict.fromkeys(node.label for node, _ in adding)),
         },
         severity="warning" if unsure else None,
     )
 
 
-def _adding(nodes: Iterable[Node], by: Mapping[str, int]) -> list[Node]:
-    """The nodes that read further ahead than all before them."""
+def _adding(nodes: Iterable[Node], by: Mapping[str, int]) -> list[tuple[Node, int]]:
+    """The nodes that read further ahead than all before them, and how far they do."""
     furthest: dict[str, int] = {}
     found = []
     for node in nodes:
         before = max((furthest[operand.name] for operand in node.operands), default=0)
         furthest[node.name] = max(before, by.get(node.name, 0))
         if furthest[node.name] > before:
-            found.append(node)
+            found.append((node, furthest[node.name]))
     return found
 
 
