@@ -66,6 +66,8 @@ def _torchvision(name: str) -> tuple[nn.Module, tuple[Tensor, ...]]:
     if name in torchvision_models.list_models(torchvision_models.video):
         size = 112 if any(part in name for part in ("r3d", "mc3", "r2plus1d")) else 224
         return model, (torch.rand(1, 3, 16, size, size),)
+    if any(part in name for part in _SEGMENTERS):
+        return model, (torch.rand(1, 3, 520, 520),)
     size = 299 if "inception" in name else 224
     return model, (torch.rand(1, 3, size, size),)
 
