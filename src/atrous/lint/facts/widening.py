@@ -8,6 +8,8 @@ from itertools import groupby
 
 from atrous.analysis.fields.field import AxisField
 from atrous.geometry.primitives import Window
+from atrous.graph.program import Node
+from atrous.graph.rule import Movement
 from atrous.lint.facts.along import Layer, layers, local, on_axis
 from atrous.lint.facts.causes import ancestors
 from atrous.lint.subject import Subject
@@ -20,7 +22,8 @@ class Spread:
     Attributes:
         layer: the layer.
         window: its window along that axis.
-        before: the field of what it reads, along the ways that read nothing whole.
+        before: the field of what it reads, before any padding, along the ways that read nothing
+            whole.
         after: its own.
     """
 
@@ -42,13 +45,22 @@ class Spread:
 def widening_layers(subject: Subject, axis: int) -> Iterator[Spread]:
     """The convolutions on the way to the output that make the field larger on `axis`."""
     for layer in layers(ancestors(subject.program, subject.target)):
-        before = local(on_axis(subject.fields.get(layer.node.operands[0].name), axis))
+        before = local(on_axis(subject.fields.get(_before_padding(subject, layer).name), axis))
         after = local(on_axis(subject.fields.get(layer.node.name), axis))
         if before is None or after is None or after.output_axis is None:
             continue
         window = layer.windows.get(after.output_axis)
         if window is not None and window.kernel_size > 1 and after.size > before.size:
             yield Spread(layer, window, before, after)
+
+
+def _before_padding(subject: Subject, layer: Layer) -> Node:
+    """What a layer reads, without the operators between that only move values: padding shifts
+    positions, and with them the reach to each side."""
+    node = subject.program.nodes[layer.node.operands[0].name]
+    while isinstance(node.description, Movement) and len(node.operands) == 1:
+        node = subject.program.nodes[node.operands[0].name]
+    return node
 
 
 def idle_layers(subject: Subject, axis: int, length: int) -> Iterator[Spread]:

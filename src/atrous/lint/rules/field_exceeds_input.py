@@ -53,6 +53,12 @@ def _levels(*dilations: int) -> nn.Module:
 def _bad() -> Iterator[Case]:
     yield Case(_levels(1, 2, 4, 8, 16, 32, 64, 128), (1, 2, 100), path="14")
     yield Case(_levels(1, 2, 4, 8, 16, 32), (1, 2, 400), {"length": 20}, path="10")
+    causal = [
+        layer
+        for d in (1, 2, 4, 8, 16, 32, 64, 128)
+        for layer in (nn.ConstantPad1d((2 * d, 0), 0.0), nn.Conv1d(2, 2, 3, dilation=d))
+    ]
+    yield Case(nn.Sequential(*causal), (1, 2, 100), path="13")
     # Larger at all: worth a note.
     yield Case(nn.Sequential(nn.Conv2d(2, 2, 9, padding=4)), (1, 2, 8, 8))
 
