@@ -100,3 +100,17 @@ def test_shared_convolution_is_judged_over_all_calls() -> None:
     del net.pools[0]
     finding = only(linted(net, (1, 2, 8, 8), "padding-taps"))
     assert (finding.path, finding.fix) == ("head", "nn.Conv2d(2, 2, 1)")
+
+
+def test_a_dilation_planted_without_its_padding() -> None:
+    net = torchvision.models.vgg11(weights=None)
+    assert linted(net, (1, 3, 224, 224), "partial-padding") == []
+    net.features[13].dilation = (4, 4)
+    finding = only(linted(net, (1, 3, 224, 224), "partial-padding"))
+    assert finding.path == "features.13"
+    # 28 positions, 8 lost to the taps, 2 padded.
+    assert finding.numbers["outputs"] == [22, 22]
+    assert finding.numbers["needed"] == [8, 8]
+    mended = mend(net, finding)
+    assert linted(mended, (1, 3, 224, 224), "partial-padding") == []
+    assert mended.features[:14](torch.zeros(1, 3, 224, 224)).shape[-2:] == (28, 28)

@@ -75,7 +75,6 @@ def _good() -> Iterator[Case]:
     "holes",
     severity="warning",
     settings={"min-density": 1.0},
-    autofix="redesign",
     bad=_bad,
     good=_good,
 )

@@ -71,7 +71,7 @@ def _good() -> Iterator[Case]:
     yield Case(nn.Sequential(_Residual(1), _Residual(2)), (1, 2, 32, 32))
 
 
-@lint_rule("ATR105", "interleaved", severity="warning", autofix="redesign", bad=_bad, good=_good)
+@lint_rule("ATR105", "interleaved", severity="warning", bad=_bad, good=_good)
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find stretches whose dilations share a factor."""
     for stretch, first, cover in dilated_stretches(subject):

@@ -67,7 +67,6 @@ def _good() -> Iterator[Case]:
     "piled",
     severity="note",
     settings={"max-variation": 0.7},
-    autofix="redesign",
     bad=_bad,
     good=_good,
 )
