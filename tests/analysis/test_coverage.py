@@ -299,3 +299,85 @@ def test_a_readout_on_the_grid_does_not_see_between() -> None:
 def test_a_perturbation_needs_holes() -> None:
     with pytest.raises(ValueError, match="must have holes"):
         atrous.hidden_perturbation(nn.Conv1d(1, 1, 3), torch.zeros(1, 1, 16))
+
+
+def test_a_bound_is_told_before_a_global_way() -> None:
+    class Views(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.cumsum(2).reshape(1, 1, 7, 5)[:, :, :4]
+
+    found = atrous.coverage(Views(), (1, 1, 5, 7))
+    assert found.status == "bound"
+    assert not found.is_exact
+
+
+@pytest.mark.parametrize(("axes", "steps"), [((2, 3), (2, 3)), ((3, 2), (3, 2)), ((3,), (3,))])
+def test_steps_are_told_in_the_order_of_the_axes(
+    axes: tuple[int, ...], steps: tuple[int, ...]
+) -> None:
+    net = nn.Conv2d(1, 1, 3, dilation=(2, 3))
+    found = atrous.coverage(net, (1, 1, 20, 20), axes=axes)
+    assert found.span == tuple(2 * step + 1 for step in steps)
+    assert [blame.steps for blame in found.blame] == [steps]
+
+
+def test_steps_behind_a_transposition_and_without_a_batch() -> None:
+    class Turned(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 1, 3, dilation=(2, 3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv(x.transpose(2, 3))
+
+    (blame,) = atrous.coverage(Turned(), (1, 1, 20, 20)).blame
+    assert blame.steps == (3, 2)
+    (blame,) = atrous.coverage(nn.Conv2d(1, 1, 3, dilation=(2, 3)), (1, 20, 20)).blame
+    assert blame.steps == (2, 3)
+    (blame,) = atrous.coverage(nn.Conv1d(1, 1, 3, dilation=2), (1, 20)).blame
+    assert blame.steps == (2,)
+
+
+@pytest.mark.parametrize("size", [1.5, (1, 2), 0, 99, "2"])
+def test_sizes_of_no_object_are_refused(size: object) -> None:
+    found = atrous.coverage(nn.Conv1d(1, 1, 3, dilation=4), (1, 1, 32))
+    with pytest.raises(ValueError, match="size must be"):
+        found.miss_chance(size)  # type: ignore[arg-type]
+
+
+def test_axes_that_are_no_numbers_are_refused() -> None:
+    with pytest.raises(ValueError, match="axes must be whole numbers"):
+        atrous.coverage(nn.Conv1d(1, 1, 3), (1, 1, 32), axes=True)
+    with pytest.raises(ValueError, match="at must be a whole number"):
+        atrous.routes(nn.Conv1d(1, 1, 3), (1, 1, 32), at=2.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="must be whole numbers"):
+        atrous.routes(nn.Conv1d(1, 1, 3), (1, 1, 32), axis=2.0)  # type: ignore[arg-type]
+
+
+def test_hidden_perturbations_need_no_gradient_mode() -> None:
+    net = nn.Conv1d(1, 1, 3, dilation=2)
+    with torch.inference_mode():
+        assert atrous.hidden_perturbation(net, torch.rand(1, 1, 16)).is_unseen
+    assert atrous.hidden_perturbation(net, (1, 1, 16)).is_unseen
+
+
+def test_a_perturbation_that_rounding_swallows_is_refused() -> None:
+    net = nn.Conv1d(1, 1, 3, dilation=2)
+    with pytest.raises(ValueError, match="large enough to change"):
+        atrous.hidden_perturbation(net, torch.full((1, 1, 16), 1e12))
+    with pytest.raises(ValueError, match="amplitude must be a number above 0"):
+        atrous.hidden_perturbation(net, (1, 1, 16), amplitude=float("inf"))
+
+
+def test_the_input_to_change_can_be_named() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(1, 1, 3, dilation=2, padding=2)
+
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            return x + self.conv(y)
+
+    found = atrous.hidden_perturbation(Two(), ((1, 1, 16), (1, 1, 16)), input="y")
+    assert found.is_unseen
+    assert found.positions == 2

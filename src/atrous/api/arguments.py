@@ -80,14 +80,13 @@ def checked_axes(axes: int | tuple[int, ...] | None, count: int) -> tuple[int, .
     """
     if axes is None:
         return None
-    if isinstance(axes, int):
-        axes = (axes,)
-    for axis in axes:
-        if not isinstance(axis, int) or not -count <= axis < count:
+    several = axes if isinstance(axes, tuple | list) else (axes,)
+    for axis in several:
+        if type(axis) is not int or not -count <= axis < count:
             raise ValueError(
                 f"axes must be whole numbers between {-count} and {count - 1} for an input of "
                 f"{count} axes, got {axis!r}."
             )
-    if not axes or len({axis % count for axis in axes}) < len(axes):
+    if not several or len({axis % count for axis in several}) < len(several):
         raise ValueError(f"axes must name at least one axis, none of them twice, got {axes}.")
-    return tuple(axis % count for axis in axes)
+    return tuple(axis % count for axis in several)

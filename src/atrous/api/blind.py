@@ -12,16 +12,17 @@ from atrous.analysis.coverage import blind as _blind
 from atrous.analysis.coverage.blind import BlindPerturbation
 from atrous.analysis.coverage.coverage import Position, coverage
 from atrous.api.arguments import checked_axes, chosen_node
-from atrous.graph.capture import capture
+from atrous.graph.capture import Inputs, capture, given_values
 from atrous.run.regions import run_box
 
 
 def hidden_perturbation(
     model: nn.Module,
-    x: Tensor,
+    x: Inputs,
     *,
     at: Position | Sequence[Position] | None = None,
     node: str | None = None,
+    input: str | None = None,
     output: str | None = None,
     axes: int | tuple[int, ...] | None = None,
     amplitude: float = 1.0,
@@ -36,9 +37,11 @@ def hidden_perturbation(
 
     Args:
         model: a module; it is not changed.
-        x: the input.
+        x: an input, as in `receptive_field`; where shapes are given, values are drawn from the
+            normal distribution.
         at: the output, or several, as in `coverage`.
         node: a module path or node name; by default an output of the model.
+        input: the name of the input to change; by default the first.
         output: the label of an output; by default the first.
         axes: which axes of the input, as in `receptive_field`.
         amplitude: largest change of a value.
@@ -46,7 +49,8 @@ def hidden_perturbation(
 
     Raises:
         KeyError: if there is no such node or output.
-        ValueError: if the output reads all of its span, or `at` does not fit.
+        ValueError: if the output reads all of its span, or nothing; if `at` does not fit; or if the
+            input is no floating-point tensor, or too large for the amplitude to change it.
         CaptureError: if the model cannot run on `x` or cannot be exported.
 
     Example:
@@ -57,14 +61,28 @@ def hidden_perturbation(
     """
     program = capture(model, x)
     target = chosen_node(program, node, output)
-    cover = coverage(program, target, axes=checked_axes(axes, x.dim()), at=at)
+    source = program.input(input)
+    cover = coverage(
+        program, target, input=input, axes=checked_axes(axes, len(source.shape)), at=at
+    )
+    generator = torch.Generator().manual_seed(seed)
+    values = given_values(program, model, x)
+    for name in program.inputs:
+        if name not in values:
+            given = program.nodes[name]
+            values[name] = torch.randn(given.shape, generator=generator).to(given.dtype)
+    if not values[source.name].is_floating_point():
+        raise ValueError(
+            f"x must be of a floating-point type to be changed a little, got "
+            f"{values[source.name].dtype} for {source.name!r}. Name another with input=."
+        )
     whole = tuple((0, length) for length in target.shape)
 
     def run(value: Tensor) -> Tensor:
-        return run_box(program, {program.inputs[0]: value}, target.name, whole)
+        return run_box(program, {**values, source.name: value}, target.name, whole)
 
     with warnings.catch_warnings():
         # Torch's own, on setting any flag of oneDNN.
         warnings.filterwarnings("ignore", message=".*TF32 acceleration.*")
         with torch.backends.mkldnn.flags(enabled=False), torch.backends.nnpack.flags(enabled=False):
-            return _blind.hidden(cover, run, x, amplitude=amplitude, seed=seed)
+            return _blind.hidden(cover, run, values[source.name], amplitude=amplitude, seed=seed)

@@ -6,7 +6,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from atrous.analysis.coverage.route_tree import RouteTree, route_tree
-from atrous.api.arguments import chosen_node
+from atrous.api.arguments import checked_axes, chosen_node
 from atrous.graph.capture import Inputs, capture
 
 
@@ -55,4 +55,5 @@ def routes(
     """
     program = capture(model, x)
     target = chosen_node(program, node, output)
-    return route_tree(program, target, input=input, axis=axis, at=at)
+    told = checked_axes(axis, len(program.input(input).shape))
+    return route_tree(program, target, input=input, axis=None if told is None else told[0], at=at)

@@ -43,7 +43,7 @@ def pulled_back(
     low, high = relation.inputs_of(start, start + count)
     out = np.zeros((high - low, *values.shape[1:]), dtype=values.dtype)
     if low < high:
-        if relation.step == 0 and relation.period == 1 and len(relation.exceptional) == 0:
+        if relation.is_constant:
             _spread(relation, np.asarray(values.sum(axis=0)), out, low)
         elif _is_short(relation, count):
             _slide(relation, values, start, out, low)

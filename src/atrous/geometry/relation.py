@@ -122,6 +122,11 @@ class Relation:
             and len(self.exceptional) == 0
         )
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether every output reads the same."""
+        return self.step == 0 and self.period == 1 and len(self.exceptional) == 0
+
     def pattern(self, outputs: Ints) -> tuple[Ints, Ints, Counts]:
         """What the periodic part reads, unclipped: (position in `outputs`, input, count), flat.
 

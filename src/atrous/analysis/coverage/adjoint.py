@@ -15,7 +15,6 @@ import numpy as np
 from atrous.analysis.coverage.crossing import (
     Axes,
     Way,
-    is_constant,
     spread_axes,
     through,
     wide_enough,
@@ -26,6 +25,10 @@ from atrous.geometry.relation import Flags
 from atrous.graph.program import Node, Program
 from atrous.graph.rule import Read, Unknown
 
+_LOOSENESS: tuple[Status, ...] = ("exact", "global", "bound", "unknown")
+"""What a count is worth, the best first: all that reads everything is counted to the last route,
+while a bound counts routes that are none."""
+
 
 @dataclass(frozen=True, eq=False)
 class Routes:
@@ -33,8 +36,9 @@ class Routes:
 
     Attributes:
         ways: the routes, by the channels they touch.
-        status: the worst of all reads on the way.
-        cause: what made the status so; empty when exact.
+        status: "bound" if a read on the way is told as more than it is, else "global" if one
+            reads all by nature, else "exact".
+        cause: the first node on the way from the input that made it so; empty when exact.
     """
 
     ways: tuple[Way, ...]
@@ -66,7 +70,7 @@ def position_axes(program: Program, axes: Mapping[str, tuple[int, ...]]) -> dict
 def _moving_through(read: Read, operand: Axes) -> Flags:
     inner = spread_axes(operand, read.split)
     moving = [
-        link is not None and inner[link.axis] and not is_constant(link.relation)
+        link is not None and inner[link.axis] and not link.relation.is_constant
         for link in read.links
     ]
     if read.merge is None:
@@ -134,7 +138,7 @@ def routes_back(
                 for back in through(read, way, axes[at.name], axes[read.operand.name], exact=exact):
                     bucket.setdefault(back.channels.tobytes(), []).append(back)
                     told = True
-            if told and worst != "exact" and SEVERITY.index(worst) >= SEVERITY.index(status):
+            if told and _LOOSENESS.index(worst) >= max(1, _LOOSENESS.index(status)):
                 # Backwards the first cause on the way from the input comes last.
                 status, cause = worst, at.label
             if not bucket:

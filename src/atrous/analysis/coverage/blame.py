@@ -16,6 +16,8 @@ from atrous.graph.program import Node, Program
 from atrous.graph.rule import Local, Read
 
 Reads = dict[str, tuple[Read, ...]]
+Strides = tuple[tuple[int, Fraction] | None, ...]
+"""Per input axis: the axis of a value that holds it, and the value's stride along it."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +56,14 @@ class Asked(Protocol):
         ...
 
 
-def blamed(
-    asked: Asked, holes: Flags, strides: Callable[[str], tuple[Fraction, ...]]
-) -> Iterator[Blame]:
+def blamed(asked: Asked, holes: Flags, strides: Callable[[str], Strides]) -> Iterator[Blame]:
     """The layers that could close holes, in order of the program.
 
     Args:
         asked: the question whose answer has holes.
         holes: which positions of the span are holes.
-        strides: per input axis, the stride of a node's value; 0 along axes it does not hold.
+        strides: per input axis, along which of its axes a node's value holds it and at what
+            stride; None where it does not.
     """
     for node in asked.program.nodes.values():
         reads = _filled_reads(node, asked.layout)
@@ -101,13 +102,17 @@ def _filled_reads(node: Node, layout: Mapping[str, Axes]) -> tuple[Read, ...] | 
     return tuple(reads) if changed else None
 
 
-def _steps(node: Node, strides: Callable[[str], tuple[Fraction, ...]]) -> tuple[Fraction, ...]:
+def _steps(node: Node, strides: Callable[[str], Strides]) -> tuple[Fraction, ...]:
     """Distances between taps, in input positions, from what the first operand is read by."""
     assert node.description is not None
     read = next(r for r in node.description.reads if not r.operand.is_constant)
-    apart = [0 if link is None else _tap_step(link.relation) for link in read.links]
-    along = [n for k, n in enumerate(apart) if k > 1] or [0]
-    return tuple(n * stride for n, stride in zip(along, strides(read.operand.name), strict=False))
+    if read.split is not None:
+        return tuple(Fraction(0) for _ in strides(read.operand.name))
+    apart = {link.axis: _tap_step(link.relation) for link in read.links if link is not None}
+    return tuple(
+        Fraction(0) if own is None else apart.get(own[0], 0) * own[1]
+        for own in strides(read.operand.name)
+    )
 
 
 def _tap_step(relation: Relation) -> int:

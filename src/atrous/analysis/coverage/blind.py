@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ class BlindPerturbation(Shown):
     Attributes:
         coverage: what those outputs read.
         perturbation: of the input's shape; not 0 only at positions that the outputs do not read.
+            What really is added, where the input's precision is too small for all of the noise.
         positions: how many positions are changed.
         change: the largest change of those outputs when it is added to the input.
         gradient: the largest gradient of those outputs at the changed positions.
@@ -68,10 +70,13 @@ def hidden(
     Raises:
         ValueError: if there are no holes.
     """
+    if not 0 < amplitude < inf:
+        raise ValueError(f"amplitude must be a number above 0, got {amplitude}. Leave it at 1.")
     if not len(cover.holes):
+        reads = f"all of its span of {cover.span}" if cover.counts.size else "nothing"
         raise ValueError(
-            f"{cover.node!r} must have holes, but its output reads all of its span of "
-            f"{cover.span}. Choose another output with at=, or another node."
+            f"node must have holes, but the output of {cover.node!r} asked for reads {reads}. "
+            "Choose another output with at=, or another node."
         )
     mask = np.zeros(cover.shape, dtype=bool)
     mask[tuple(cover.holes.T)] = True
@@ -80,27 +85,33 @@ def hidden(
     there = torch.from_numpy(mask.transpose(np.argsort(order))).reshape(lengths).to(x.device)
     generator = torch.Generator().manual_seed(seed)
     noise = (torch.rand(x.shape, generator=generator, dtype=torch.float64) * 2 - 1) * amplitude
-    delta = noise.to(x) * there
-    chosen = _index(cover, x)
-    start = x.detach().clone().requires_grad_(True)
-    before = run(start)
-    mine = before[chosen(before)]
-    (slope,) = torch.autograd.grad(mine.sum(), start)
-    with torch.no_grad():
-        moved = (run(x + delta) - before).abs()
+    chosen = _index(cover)
+    with torch.inference_mode(False), torch.enable_grad():
+        x = x.detach().clone()
+        other = torch.where(there, x + noise.to(x), x)
+        delta = other - x
+        changed = (other != x).any(dim=[a for a in range(x.dim()) if a not in cover.axes])
+        if not changed.any():
+            raise ValueError(
+                f"amplitude must be large enough to change the input, got {amplitude} beside "
+                f"values of up to {float(x.abs().max()):.3g} in {x.dtype}. Make it larger."
+            )
+        before = run(x.requires_grad_(True))
+        (slope,) = torch.autograd.grad(before[chosen(before)].sum(), x)
+        moved = (run(other) - before).abs().detach()
     own = moved[chosen(moved)].clone()
     moved[chosen(moved)] = 0
     return BlindPerturbation(
         coverage=cover,
         perturbation=delta,
-        positions=int(mask.sum()),
+        positions=int(changed.sum()),
         change=float(own.max()),
         gradient=float((slope * there).abs().max()),
         elsewhere=float(moved.max()),
     )
 
 
-def _index(cover: Coverage, x: Tensor) -> Callable[[Tensor], tuple[Tensor, ...]]:
+def _index(cover: Coverage) -> Callable[[Tensor], tuple[Tensor, ...]]:
     """The elements of the value that the coverage is about."""
     holds: Axes = cover.layout
 

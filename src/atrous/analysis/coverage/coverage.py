@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import cached_property
 from itertools import product
 from math import prod
+from operator import index
 
 import numpy as np
 
 from atrous.analysis.coverage.adjoint import position_axes, routes_back
-from atrous.analysis.coverage.blame import Blame, blamed
-from atrous.analysis.coverage.crossing import Axes, Way
+from atrous.analysis.coverage.blame import Blame, Strides, blamed
+from atrous.analysis.coverage.crossing import Axes, Way, width
 from atrous.analysis.fields.field import default_axes, traced
 from atrous.geometry import measures
 from atrous.geometry.lineage import Status
@@ -42,10 +42,10 @@ class Coverage(Shown):
         shape: their lengths.
         start: the first position that is read, per axis; all 0 if nothing is read.
         counts: the number of routes to each position of the span, holes 0; empty if nothing is
-            read. Whole numbers (int64, or Python integers where they do not fit) if `is_exact`,
-            else floats of 53 bits: their zeros are still exactly the holes.
-        status: "exact", "bound" (a superset is counted) or "global" (an operator reads an axis
-            whole by nature).
+            read. Whole numbers (int64, or Python integers where they do not fit), or floats of 53
+            bits, whose zeros are still exactly the holes.
+        status: "exact"; "global" (an operator reads an axis whole by nature, and is counted so);
+            or "bound", whatever else is read: a superset is counted.
         cause: what made the status so; empty when exact.
         local: whether the ways that read an axis whole are left out.
     """
@@ -69,8 +69,8 @@ class Coverage(Shown):
 
     @property
     def is_exact(self) -> bool:
-        """Whether every count is a whole number, to the last digit."""
-        return self.counts.dtype.kind != "f"
+        """Whether every count is right to the last digit: no float, and no bound."""
+        return self.counts.dtype.kind != "f" and self.status != "bound"
 
     @property
     def span(self) -> tuple[int, ...]:
@@ -177,13 +177,17 @@ class Coverage(Shown):
             [0.5, 0.0]
         """
         ndim = self.counts.ndim
-        lengths = (size,) * ndim if isinstance(size, int) else tuple(size)
+        several = size if isinstance(size, Sequence) else (size,) * ndim
+        try:
+            lengths = [index(n) for n in several]
+        except TypeError:
+            lengths = []
         if len(lengths) != ndim or any(
             not 1 <= n <= span for n, span in zip(lengths, self.span, strict=True)
         ):
             raise ValueError(
-                f"size must have a length from 1 to the span along each of {ndim} axes "
-                f"(span {self.span}), got {size!r}."
+                f"size must be a whole number from 1 to the span along each of {ndim} axes "
+                f"(span {self.span}), got {size!r}. Larger objects are never missed."
             )
         inside = self.read.astype(np.int64)
         for axis, length in enumerate(lengths):
@@ -192,9 +196,9 @@ class Coverage(Shown):
             later = running.take(range(length - 1, running.shape[axis]), axis)
             earlier = running.take(range(running.shape[axis] - length), axis)
             inside = later.copy()
-            index = [slice(None)] * ndim
-            index[axis] = slice(1, None)
-            inside[tuple(index)] -= earlier
+            later_half = [slice(None)] * ndim
+            later_half[axis] = slice(1, None)
+            inside[tuple(later_half)] -= earlier
         return float((inside == 0).mean())
 
     def __str__(self) -> str:
@@ -267,14 +271,19 @@ class _Question:
             found.append(first if not any(shift) else self.answer(moved))
         return found
 
-    def strides(self) -> Callable[[str], tuple[Fraction, ...]]:
-        """Per input axis, the stride of a node's value; 0 along axes it does not hold."""
+    def strides(self) -> Callable[[str], Strides]:
+        """Per input axis, along which of its axes a node's value holds it and at what stride."""
         followed = traced(self.program, input=self.source.name, axes=self.axes)
 
-        def of(name: str) -> tuple[Fraction, ...]:
+        def of(name: str) -> Strides:
             told = followed.field(self.program.nodes[name])
-            known = {} if told is None else {axis.axis: axis.stride for axis in told.axes}
-            return tuple(known.get(axis, Fraction(0)) for axis in self.axes)
+            own = {axis.axis: axis for axis in (told.axes if told is not None else ())}
+            return tuple(
+                (found.output_axis, found.stride)
+                if (found := own.get(axis)) is not None and found.output_axis is not None
+                else None
+                for axis in self.axes
+            )
 
         return of
 
@@ -378,16 +387,21 @@ def _checked_positions(
         )
     found = []
     for entry, length in zip(at, lengths, strict=True):
-        every = np.arange(length, dtype=np.int64)
+        every = range(length)
         try:
-            mine = every[entry] if isinstance(entry, slice) else every[np.atleast_1d(entry)]
-        except IndexError:
-            mine = every[:0]
-        if mine.size == 0:
+            if isinstance(entry, slice):
+                mine = list(every[entry])
+            else:
+                several = entry if isinstance(entry, Sequence | np.ndarray) else [entry]
+                mine = [every[index(k)] for k in several]
+        except (IndexError, TypeError):
+            mine = []
+        if not mine:
             raise ValueError(
-                f"at must lie inside {node.label!r} (lengths {tuple(lengths)}), got {at!r}."
+                f"at must lie inside {node.label!r} (lengths {tuple(lengths)}), in whole numbers, "
+                f"slices or lists of whole numbers, got {at!r}. Leave it out for the centre."
             )
-        found.append(mine)
+        found.append(np.unique(np.array(mine, dtype=np.int64)))
     return found
 
 
@@ -417,7 +431,7 @@ def _sum_of(ways: Sequence[Way], axes: tuple[int, ...]) -> tuple[Counts, tuple[i
     ndim = ways[0].counts.ndim
     low = [min(way.start[a] for way in ways) for a in range(ndim)]
     high = [max(way.start[a] + way.counts.shape[a] for way in ways) for a in range(ndim)]
-    kind = max((way.counts.dtype for way in ways), key=lambda dtype: "ifO".index(dtype.kind))
+    kind = max((way.counts.dtype for way in ways), key=width)
     if kind.kind == "i" and sum(way.mass for way in ways) >= 2.0**62:
         kind = np.dtype(object)
     total = np.zeros([b - a for a, b in zip(low, high, strict=True)], dtype=kind)

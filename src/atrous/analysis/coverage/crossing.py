@@ -68,11 +68,6 @@ def spread_axes(axes: Axes, factors: Factors | None) -> Axes:
     return tuple(flag for flag, own in zip(axes, factors, strict=True) for _ in own)
 
 
-def is_constant(relation: Relation) -> bool:
-    """Whether every output reads the same."""
-    return relation.step == 0 and relation.period == 1 and len(relation.exceptional) == 0
-
-
 def through(read: Read, way: Way, mine: Axes, theirs: Axes, *, exact: bool) -> list[Way]:
     """The ways into the operand that one read makes of a way.
 
@@ -214,14 +209,14 @@ def _into_channels(way: Way, axis: int, relation: Relation) -> Iterator[Way]:
     """Positions of the result that read channels of the operand: one way per set they read."""
     first, count = way.start[axis], way.counts.shape[axis]
     groups: dict[bytes, tuple[Flags, list[int]]] = {}
-    wanted = range(1) if is_constant(relation) else range(count)
+    wanted = range(1) if relation.is_constant else range(count)
     for k in wanted:
         row = np.zeros(relation.inputs, dtype=bool)
         row[list(relation.row(first + k))] = True
         if row.any():
             groups.setdefault(row.tobytes(), (row, []))[1].append(k)
     for row, members in groups.values():
-        mine = way.counts if is_constant(relation) else way.counts.take(members, axis)
+        mine = way.counts if relation.is_constant else way.counts.take(members, axis)
         moved = _moved(way, axis, mine.sum(axis=axis, keepdims=True), 0)
         yield replace(moved, channels=way.channels & _along(row, axis, way.channels.ndim))
 

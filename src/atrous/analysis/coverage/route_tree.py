@@ -122,20 +122,19 @@ def route_tree(
     layout = position_axes(program, {source.name: (axis,)})
     length = _length(node, layout)
     start = length // 2 if at is None else at
-    if not -length <= start < length:
-        raise ValueError(f"at must lie among the {length} positions of {node.label!r}, got {at}.")
-    start %= length
+    if not isinstance(start, int | np.integer) or not -length <= start < length:
+        raise ValueError(
+            f"at must be a whole number among the {length} positions of {node.label!r}, "
+            f"got {at!r}. Leave it out for the middle."
+        )
+    start = int(start) % length
     reads = _walked(program, source, node, start, layout)
     return _folded(program, source, node, axis, start, layout, reads)
 
 
 def _the_axis(program: Program, source: Node, axis: int | None) -> int:
     if axis is not None:
-        if not -len(source.shape) <= axis < len(source.shape):
-            raise ValueError(
-                f"axis must be one of the {len(source.shape)} axes of {source.name!r}, got {axis}."
-            )
-        return axis % len(source.shape)
+        return axis
     axes = default_axes(program, source)
     if len(axes) != 1:
         raise ValueError(

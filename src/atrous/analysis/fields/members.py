@@ -39,7 +39,7 @@ class Members:
         lines = lines.T
         if len(lines) == 1 and relation.inputs > 1:
             lines = np.broadcast_to(lines, (relation.inputs, lines.shape[1]))
-        same = relation.step == 0 and relation.period == 1 and not len(relation.exceptional)
+        same = relation.is_constant
         outputs = 1 if same else relation.outputs
         present = np.zeros((len(self.sets), outputs, lines.shape[1]), dtype=bool)
         codes = range(1, len(self.sets))
