@@ -35,13 +35,14 @@ def coverage(
         x: an input, as in `receptive_field`. Its values do not matter.
         at: the output: one index along each axis of the node that holds positions; the centre by
             default. A slice or a list instead of an index asks for several outputs together:
-            `slice(None)` for all, `slice(None, None, 4)` for a readout on a grid.
+            `slice(None)` for all, `slice(None, None, 4)` for a readout on a grid. Entries belong to
+            axes, not to outputs: `([3, 5], 7)` are the outputs (3, 7) and (5, 7).
         node: a module path or node name; by default an output of the model.
         input: the name of an input; by default the first.
         output: the label of an output; by default the first.
         axes: which axes of the input, as in `receptive_field`.
         exact: keep counts of 2**62 and more exact; by default they become floats, whose zeros are
-            still exactly the holes.
+            still exactly the holes, and whole numbers again beyond what floats hold.
         local: leave out the ways on which an operator reads an axis whole by nature, as image
             pooling does: what is left is what convolutions see.
 
