@@ -77,7 +77,17 @@ def test_what_only_another_input_moves_along_is_added_up() -> None:
     assert found.std[0] == pytest.approx((2 / 3) ** 0.5)
 
 
-@pytest.mark.parametrize("number", range(20))
+def test_an_operator_without_a_rule_beside_the_way() -> None:
+    class Beside(nn.Module):
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            return nn.functional.avg_pool2d(x, 3, 1, 1) + torch.linalg.svdvals(y)[..., None]
+
+    found = atrous.effective_field(Beside(), (torch.rand(1, 1, 8, 8), torch.rand(1, 1, 8, 8)))
+    assert found.std == pytest.approx(((2 / 3) ** 0.5,) * 2)
+    assert found.expected_std == pytest.approx(((2 / 3) ** 0.5,) * 2)
+
+
+@pytest.mark.parametrize("number", range(33, 59))
 def test_random_networks_are_measured(number: int) -> None:
     network = draw_network(random.Random(number))
     x = torch.rand(network.shape, generator=torch.Generator().manual_seed(number)).double()
