@@ -246,8 +246,8 @@ def test_data_that_does_not_fit_is_refused() -> None:
             atrous.effective_field(model, x, **options)  # type: ignore[arg-type]
     for at in (18, -19):
         for ask in (atrous.effective_field, atrous.coverage):
-            message = f"at must lie inside 'conv1d' (lengths (18,)), got ({at},)"
-            with pytest.raises(ValueError, match=re.escape(message)):
+            message = rf"at must lie inside 'conv1d' \(lengths \(18,\)\).* got \({at},\)\. Leave it"
+            with pytest.raises(ValueError, match=message):
                 ask(model, x, at=(at,))
 
 

@@ -72,7 +72,8 @@ class Aim:
         lengths = tuple(shape[axis] for axis in self.positions)
         if not all(-n <= k < n for k, n in zip(given, lengths, strict=True)):
             raise ValueError(
-                f"at must lie inside {self.target.label!r} (lengths {lengths}), got {position!r}."
+                f"at must lie inside {self.target.label!r} (lengths {lengths}), got {position!r}. "
+                "Leave it out for the middle."
             )
         return tuple(k % n for k, n in zip(given, lengths, strict=True))
 
