@@ -36,6 +36,10 @@ from atrous.analysis.fields.field import AxisField as AxisField
 from atrous.analysis.fields.field import Field as Field
 from atrous.analysis.matrix.matrix import LinearMap as LinearMap
 from atrous.analysis.matrix.matrix import NonlinearError as NonlinearError
+from atrous.api.aliasing import alias_energy as alias_energy
+from atrous.api.aliasing import aliasing as aliasing
+from atrous.api.aliasing import limiting_branch as limiting_branch
+from atrous.api.aliasing import safe_stride as safe_stride
 from atrous.api.blind import hidden_perturbation as hidden_perturbation
 from atrous.api.cost import compare as compare
 from atrous.api.cost import cost as cost
@@ -48,12 +52,8 @@ from atrous.api.lint import lint as lint
 from atrous.api.matrix import matrix as matrix
 from atrous.api.picture import picture as picture
 from atrous.api.routes import routes as routes
-from atrous.api.spectrum import alias_energy as alias_energy
-from atrous.api.spectrum import aliasing as aliasing
 from atrous.api.spectrum import chain_response as chain_response
 from atrous.api.spectrum import frequency_response as frequency_response
-from atrous.api.spectrum import limiting_branch as limiting_branch
-from atrous.api.spectrum import safe_stride as safe_stride
 from atrous.api.spectrum import spectrum as spectrum
 from atrous.graph.rule import rule as rule
 from atrous.graph.shell import CaptureError as CaptureError

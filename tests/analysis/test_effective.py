@@ -276,6 +276,7 @@ def test_training_for_a_far_pixel_widens_the_effective_field() -> None:
         optimiser.step()
     after = atrous.effective_field(model, shape)
     told = before.compare(after)
+    assert type(told).__name__ == "FieldChange"
     # All weight at +-8 has a standard deviation of 8.
     assert before.std[0] < 6 < after.std[0] < 9
     assert told.std == (after.std[0] / before.std[0],)

@@ -268,6 +268,47 @@ def test_chain_that_is_none_says_where_it_ends() -> None:
         atrous.chain_response(nn.ReLU(), (1, 2, 16), at)
 
 
+class TwoHeads(nn.Module):
+    """A common layer, and two outputs of different filters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv1d(1, 2, 3)
+        self.fine = nn.Conv1d(2, 1, 3)
+        self.wide = nn.Conv1d(2, 3, 3, dilation=4)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        shared = self.stem(x)
+        return {"fine": self.fine(shared), "wide": self.wide(shared), "raw": x * 2}
+
+
+def test_output_chooses_what_is_told() -> None:
+    model, x, at = TwoHeads(), (1, 1, 40), torch.linspace(0, pi, 5)
+    labels = {
+        output: [row.label for row in atrous.spectrum(model, x, output=output).rows]
+        for output in (None, "fine", "wide")
+    }
+    assert labels == {
+        None: ["stem", "fine", "wide"],
+        "fine": ["stem", "fine"],
+        "wide": ["stem", "wide"],
+    }
+    for output in ("fine", "wide"):
+        path = nn.Sequential(model.stem, getattr(model, output))
+        torch.testing.assert_close(
+            atrous.chain_response(model, x, at, output=output),
+            atrous.chain_response(path, x, at),
+        )
+    with pytest.raises(ValueError, match="node and output must not both be given"):
+        atrous.spectrum(model, x, node="stem", output="fine")
+    with pytest.raises(ValueError, match="node and output must not both be given"):
+        atrous.chain_response(model, x, at, node="stem", output="fine")
+    with pytest.raises(KeyError, match="output must be one of 'fine', 'wide', 'raw'"):
+        atrous.spectrum(model, x, output="none")
+    with pytest.raises(ValueError, match="output must hold a convolution or an average"):
+        atrous.spectrum(model, x, output="raw")
+
+
 def band_split(x: np.ndarray, strides: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """A signal's part at frequencies that strides keep, and the rest."""
     spectrum = np.fft.fftn(x)

@@ -244,8 +244,11 @@ def test_data_that_does_not_fit_is_refused() -> None:
     ):
         with pytest.raises(ValueError, match=re.escape(message)):
             atrous.effective_field(model, x, **options)  # type: ignore[arg-type]
-    with pytest.raises(IndexError, match="at must lie in"):
-        atrous.effective_field(model, x, at=18)
+    for at in (18, -19):
+        for ask in (atrous.effective_field, atrous.coverage):
+            message = rf"at must lie inside 'conv1d' \(lengths \(18,\)\).* got \({at},\)\. Leave it"
+            with pytest.raises(ValueError, match=message):
+                ask(model, x, at=(at,))
 
 
 def test_values_without_gradients_are_refused() -> None:

@@ -74,6 +74,22 @@ def test_the_kernel_computes_what_the_operator_computes(op: str) -> None:
     assert compared > 20
 
 
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_kernel_applied_holds_the_layers_outputs_at_every_stride(axes: int) -> None:
+    kind = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[axes - 1]
+    conv = kind(4, 6, (3, 2, 1)[:axes], 3, dilation=(2, 1, 3)[:axes], groups=2, bias=False)
+    shape = (2, 4, *(12, 11, 9)[:axes])
+    node = capture(conv, shape).output()
+    assert isinstance(node.description, Local)
+    assert node.description.kernel is not None
+    x = torch.rand(shape)
+    found = node.description.kernel.applied(x)
+    assert found.shape[2:] == (8, 10, 9)[:axes]
+    torch.testing.assert_close(found[(..., *[slice(None, None, 3)] * axes)], conv(x))
+    with pytest.raises(ValueError, match="x must be at least as long as the taps reach"):
+        node.description.kernel.applied(x[:, :, :4])
+
+
 @pytest.mark.parametrize("field", ["left", "dilation", "stride", "upsampling"])
 def test_a_wrong_kernel_is_noticed(field: str) -> None:
     op = "aten.conv_transpose2d" if field == "upsampling" else "aten.conv2d"

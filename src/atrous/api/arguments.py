@@ -90,3 +90,22 @@ def checked_axes(axes: int | tuple[int, ...] | None, count: int) -> tuple[int, .
     if not several or len({axis % count for axis in several}) < len(several):
         raise ValueError(f"axes must name at least one axis, none of them twice, got {axes}.")
     return tuple(axis % count for axis in several)
+
+
+def per_axis(name: str, value: int | Sequence[int], axes: int) -> tuple[int, ...]:
+    """A whole number from 1 for each of some axes, given one for all or one for each.
+
+    Args:
+        name: what the argument is called.
+        value: what was given.
+        axes: how many axes there are.
+
+    Raises:
+        ValueError: if there are not as many numbers as axes, or one is below 1.
+    """
+    values = (value,) * axes if isinstance(value, int) else tuple(value)
+    if len(values) != axes or min(values) < 1:
+        raise ValueError(
+            f"{name} must be a whole number from 1, or {axes} of them, one per axis, got {value}."
+        )
+    return values

@@ -78,9 +78,8 @@ def effective_field(
 
     Raises:
         KeyError: if there is no such node, input or output.
-        ValueError: if an argument does not fit the model, batches differ in size, or no gradient
-            can go back to the input.
-        IndexError: if there is no such position.
+        ValueError: if an argument does not fit the model, there is no such position, batches differ
+            in size, or no gradient can go back to the input.
         TypeError: if the data is of none of these forms.
         CaptureError: if the model cannot be copied or cannot run. One that runs and cannot be
             exported is measured, without its theoretical field.

@@ -96,6 +96,12 @@ def branches(
 
     The arguments are those of `receptive_field`. Empty if no branches meet.
 
+    Raises:
+        KeyError: if there is no such node, input or output; the message names the nearest.
+        ValueError: if node and output are both given, an axis does not exist or is named twice, or
+            an input is empty, quantised or complex.
+        CaptureError: if the model cannot run on `x` or cannot be exported.
+
     Example:
         >>> from atrous.models import create
         >>> for field in branches(create("segmenter"), (1, 3, 257, 257), node="head.project"):

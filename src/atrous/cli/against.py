@@ -10,9 +10,9 @@ from torch.utils import _pytree as pytree
 
 import atrous
 from atrous.analysis.cost.shifts import drawn
-from atrous.cli.progress import working
 from atrous.cli.resolve import Resolved, resolve
 from atrous.report.comparison import Comparison
+from atrous.report.progress import working
 
 
 def resolve_all(names: Sequence[str]) -> dict[str, Resolved]:

@@ -13,10 +13,10 @@ from atrous.cli.against import compared, resolve_all, shift_list
 from atrous.cli.cover import positions, show_coverage
 from atrous.cli.inputs import DEFAULT, Batch, Dtype, ModelName, OfInput, Shapes, inputs
 from atrous.cli.output import check_writable, output_console
-from atrous.cli.progress import working
 from atrous.cli.resolve import resolve
 from atrous.report import plain, text
 from atrous.report.plain_parts import as_json as _as_json
+from atrous.report.progress import working
 from atrous.report.report import Report
 
 _BATCHES = 8

@@ -10,10 +10,10 @@ import typer
 import atrous
 from atrous.cli.inputs import DEFAULT, Batch, Dtype, ModelName, OfInput, Shapes, inputs
 from atrous.cli.output import check_writable, output_console
-from atrous.cli.progress import working
 from atrous.cli.resolve import resolve
 from atrous.lint.settings import find_settings, read_settings
 from atrous.report.findings import Findings
+from atrous.report.progress import working
 
 
 def register(app: typer.Typer) -> None:

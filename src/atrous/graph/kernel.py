@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
+"""The convolution of PyTorch by how many axes it slides along."""
+
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
@@ -42,6 +45,36 @@ class Kernel:
     def axes(self) -> tuple[int, ...]:
         """The axes it slides along."""
         return tuple(range(self.first, self.first + len(self.stride)))
+
+    def applied(self, x: Tensor) -> Tensor:
+        """What it makes of values at stride 1, where all its taps lie inside: no padding, no bias.
+
+        Args:
+            x: values whose last axes are those that it slides along, spread already where
+                `upsampling` is above 1.
+
+        Returns:
+            Values of shape (..., output channels, *(lengths - (taps - 1) * dilation)), on the
+            device and of the type of `x`.
+
+        Raises:
+            ValueError: if an axis of `x` is shorter than the taps reach.
+
+        Example:
+            >>> taps = torch.tensor([[[1.0, -1.0]]])
+            >>> kernel = Kernel(lambda: taps, 1, 2, (4,), (2,), (0,), (1,))
+            >>> kernel.applied(torch.tensor([[[1.0, 2.0, 4.0, 8.0]]])).tolist()
+            [[[-3.0, -6.0]]]
+        """
+        weights = self.weights().detach().to(x.device, x.dtype)
+        axes = len(self.stride)
+        spans = [(k - 1) * d + 1 for k, d in zip(weights.shape[2:], self.dilation, strict=True)]
+        if any(n < s for n, s in zip(x.shape[-axes:], spans, strict=True)):
+            raise ValueError(
+                f"x must be at least as long as the taps reach, {tuple(spans)}, got "
+                f"{tuple(x.shape[-axes:])}."
+            )
+        return CONVOLUTIONS[axes](x, weights, None, 1, 0, list(self.dilation), self.groups)
 
 
 def turned(weight: Tensor, groups: int) -> Tensor:

@@ -182,6 +182,14 @@ class Program:
             )
         return self.nodes[self.outputs[label]]
 
+    def behind(self, node: Node) -> list[Node]:
+        """A node and all that it is computed from, in order of computation."""
+        needed = {node.name}
+        for other in reversed(list(self.nodes.values())):
+            if other.name in needed:
+                needed.update(operand.name for operand in other.operands)
+        return [other for other in self.nodes.values() if other.name in needed]
+
     def input(self, name: str | None = None) -> Node:
         """An input by its name; by default the first.
 

@@ -143,7 +143,7 @@ class Comparison(InNotebooks):
             ("memory", lambda d: d.cost.inference),
             ("time", _median),
         ]
-        names = [shortened(design.name, _NAME_WIDTH) for design in self.designs]
+        names = [abbreviated(design.name, _NAME_WIDTH) for design in self.designs]
         widest = max(map(len, names))
         for title, value in kinds:
             values = [value(design) or 0 for design in self.designs]
@@ -181,7 +181,7 @@ class Comparison(InNotebooks):
     __repr__ = __str__
 
 
-def shortened(name: str, width: int) -> str:
+def abbreviated(name: str, width: int) -> str:
     """A name that fits, its beginning left out if need be."""
     return name if len(name) <= width else "…" + name[len(name) - width + 1 :]
 

@@ -1,4 +1,4 @@
-"""A bar for what goes batch by batch."""
+"""What is shown in a terminal while something takes longer than a second."""
 
 from __future__ import annotations
 
@@ -7,22 +7,50 @@ from contextlib import contextmanager
 from threading import Timer
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+Told = Callable[[int, int | None], None]
+"""Told how many are done, and of how many (None if not known)."""
 
 
 @contextmanager
-def counting(what: str, *, after: float = 1.0) -> Iterator[Callable[[int, int | None], None]]:
+def working(what: str, *, after: float = 1.0) -> Iterator[None]:
+    """A spinner with `what` and the time, once it has taken `after` seconds.
+
+    Nothing is shown where standard error is no terminal.
+    """
+    with _shown((SpinnerColumn(), TextColumn(what), TimeElapsedColumn()), after):
+        yield
+
+
+@contextmanager
+def counting(what: str, *, after: float = 1.0) -> Iterator[Told]:
     """A function to tell how many are done, and of how many; a bar once it takes `after` seconds.
 
     Nothing is shown where standard error is no terminal.
     """
+    columns = TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with _shown(columns, after) as told:
+        yield told
+
+
+@contextmanager
+def _shown(columns: tuple[ProgressColumn, ...], after: float) -> Iterator[Told]:
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda done, total: None
         return
-    columns = TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     bar = Progress(*columns, console=console, transient=True)
-    task = bar.add_task(what, total=None)
+    task = bar.add_task("", total=None)
     timer = Timer(after, bar.start)
     timer.daemon = True
     timer.start()

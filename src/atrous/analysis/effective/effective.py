@@ -261,7 +261,7 @@ class EffectiveField(Shown):
             return None
         return self.area(share) / prod(sizes)
 
-    def compare(self, after: EffectiveField, *, share: float = 0.95) -> Comparison:
+    def compare(self, after: EffectiveField, *, share: float = 0.95) -> FieldChange:
         """This effective field beside a later one, as before and after training.
 
         Raises:
@@ -284,7 +284,7 @@ class EffectiveField(Shown):
                 f"after must have the convention {self.convention!r}, got {after.convention!r}. "
                 "Measure both with the same one."
             )
-        return Comparison(self, after, share)
+        return FieldChange(self, after, share)
 
     def __str__(self) -> str:
         some = "" if self.channels is None else f", channels {_listed(self.channels)},"
@@ -322,7 +322,7 @@ class EffectiveField(Shown):
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison(Shown):
+class FieldChange(Shown):
     """Two effective fields side by side; ratios are after over before.
 
     Attributes:

@@ -10,13 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from atrous.analysis.coverage.adjoint import position_axes
 from atrous.analysis.coverage.coverage import coverage
 from atrous.analysis.effective.batches import Batch
 from atrous.analysis.effective.effective import Convention, EffectiveField, Energy, Span, spreads
 from atrous.analysis.effective.probing import Mode, Probe
-from atrous.analysis.fields.field import AxisField, Field, traced
+from atrous.analysis.fields.field import AxisField, Field, default_axes, traced
 from atrous.geometry.measures import spread
 from atrous.graph.program import Node, Program
+from atrous.graph.rule import Unknown
 
 Progress = Callable[[int, int | None], None]
 """Told after each batch: how many are done, and of how many (None if not known)."""
@@ -52,8 +54,8 @@ class Aim:
         axis, as with tokens, it is the one whose field lies nearest to the middle of the input.
 
         Raises:
-            ValueError: if there are not as many indices as axes, or they are no whole numbers.
-            IndexError: if there is no such position.
+            ValueError: if there are not as many indices as axes, they are no whole numbers, or
+                there is no such position.
         """
         if position is None:
             return tuple(self._middle(axis) for axis in self.positions)
@@ -67,13 +69,13 @@ class Aim:
                 f"at must have one index for each of the axes {self.positions} of "
                 f"{self.target.label!r} of shape {shape}, got {position!r}."
             )
-        for axis, k in zip(self.positions, given, strict=True):
-            if not -shape[axis] <= k < shape[axis]:
-                raise IndexError(
-                    f"at must lie in {self.target.label!r} of shape {shape}, got {k} along axis "
-                    f"{axis}."
-                )
-        return tuple(k % shape[axis] for axis, k in zip(self.positions, given, strict=True))
+        lengths = tuple(shape[axis] for axis in self.positions)
+        if not all(-n <= k < n for k, n in zip(given, lengths, strict=True)):
+            raise ValueError(
+                f"at must lie inside {self.target.label!r} (lengths {lengths}), got {position!r}. "
+                "Leave it out for the middle."
+            )
+        return tuple(k % n for k, n in zip(given, lengths, strict=True))
 
     def _middle(self, axis: int) -> int:
         length = self.target.shape[axis]
@@ -112,8 +114,12 @@ class Aim:
         alone = tuple(None if span is None else span.expected_std for span in spans)
         if self.program is None or self.channels is not None or None in alone or len(alone) < 2:
             return alone
-        cover = coverage(self.program, self.target, input=self.input, axes=self.axes, at=at)
-        counts = cover.counts
+        if any(isinstance(n.description, Unknown) for n in self.program.behind(self.target)):
+            # Nothing on the way from this input, but counting follows all inputs.
+            return alone
+        counts = coverage(
+            self.program, self.target, input=self.input, axes=self.axes, at=self._asked(at)
+        ).counts
         return tuple(
             spread(
                 np.arange(counts.shape[k], dtype=np.int64),
@@ -121,6 +127,23 @@ class Aim:
             )
             for k in range(counts.ndim)
         )
+
+    def _asked(self, at: tuple[int, ...]) -> list[int | slice]:
+        """The same outputs as path counts are asked for them: by all axes that hold positions.
+
+        Those need not be the axes of the field: several input axes may lie on one, another input
+        may move along one, and one may be drawn from a single place.
+        """
+        assert self.program is not None
+        nodes = self.program.nodes
+        followed = {
+            name: self.axes if name == self.input else default_axes(self.program, nodes[name])
+            for name in self.program.inputs
+        }
+        layout = position_axes(self.program, followed)[self.target.name]
+        where = dict(zip(self.positions, at, strict=True))
+        # Along an axis without an index gradients are added up.
+        return [where.get(axis, slice(None)) for axis, holds in enumerate(layout) if holds]
 
 
 def _own(field: AxisField) -> AxisField | None:

@@ -22,7 +22,6 @@ from atrous.graph.evaluation import evaluate
 from atrous.graph.kernel import Kernel
 from atrous.graph.program import Node, Program
 from atrous.graph.rule import Local, Pointwise
-from atrous.graph.rules.convolution import CONVOLUTIONS
 
 
 @dataclass(frozen=True)
@@ -177,15 +176,13 @@ def _measured(values: Tensor, kernel: Kernel | None, steps: Mapping[int, int]) -
     axes = len(steps)
     signal = values.detach().cpu().float()
     if kernel is not None:
-        weights = kernel.weights().detach().cpu().float()
-        spans = [(k - 1) * d + 1 for k, d in zip(weights.shape[2:], kernel.dilation, strict=True)]
+        taps = kernel.weights().shape[2:]
+        spans = [(k - 1) * d + 1 for k, d in zip(taps, kernel.dilation, strict=True)]
         if any(n < s + 1 for n, s in zip(signal.shape[-axes:], spans, strict=True)):
             raise ValueError(
                 f"the input must be longer than the kernel to be measured, got "
                 f"{tuple(signal.shape[-axes:])} for spans {tuple(spans)}."
             )
         # Only what no border touches: padding would add frequencies of its own.
-        signal = CONVOLUTIONS[axes](
-            signal, weights, None, 1, 0, list(kernel.dilation), kernel.groups
-        )
+        signal = kernel.applied(signal)
     return energy_on_grid(periodogram(signal, axes), tuple(steps.values()))

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-import torch
 from torch import Tensor
 
 from atrous.geometry.primitives import Window, block
 from atrous.geometry.relation import Relation
 from atrous.geometry.sizes import same_padding
 from atrous.graph.example import Draw, Example
-from atrous.graph.kernel import Kernel
+from atrous.graph.kernel import CONVOLUTIONS, Kernel
 from atrous.graph.region import Box, Region
 from atrous.graph.rule import (
     Arguments,
@@ -27,8 +26,6 @@ from atrous.graph.rule import (
     unlinked_read,
     whole,
 )
-
-CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
 
 
 def convolution_example(draw: Draw, axes: int) -> Example:

@@ -1,0 +1,39 @@
+"""What a terminal is shown while something goes on."""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+
+import pytest
+
+from atrous.report.progress import counting, working
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_spinner_and_bar_are_shown_in_a_terminal_once_it_takes_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with working("loading net", after=0.01):
+        time.sleep(0.3)
+    assert "loading net" in sys.stderr.getvalue()
+    with counting("batches", after=0.01) as told:
+        told(3, 8)
+        time.sleep(0.3)
+    assert "batches" in sys.stderr.getvalue()
+    assert "3/8" in sys.stderr.getvalue()
+
+
+def test_nothing_is_shown_elsewhere_or_of_what_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for stream, after in ((io.StringIO(), 0.0), (Terminal(), 60.0)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with working("loading net", after=after), counting("batches", after=after) as told:
+            told(1, None)
+        assert stream.getvalue() == ""
