@@ -13,7 +13,12 @@ from torch.export import ExportedProgram
 from atrous.analysis.fields.field import AxisField, Field, traced
 from atrous.api.arguments import checked_axes, chosen_node
 from atrous.graph.capture import Inputs, capture
-from atrous.lint.facts.causes import named, why_future, why_holes, why_size, why_stride
+from atrous.lint.check import check
+from atrous.lint.facts.along import on_axis
+from atrous.lint.facts.causes import located, why_size, why_stride
+from atrous.lint.facts.lookahead import clock_of
+from atrous.lint.rule import find_rule
+from atrous.lint.rules.reads_the_future import future_of
 from atrous.lint.subject import Subject
 
 Number = int | Fraction
@@ -69,7 +74,7 @@ def assert_receptive_field(
     chosen = checked_axes(axes, len(source.shape))
     followed = traced(program, input=input, axes=chosen)
     field = followed.field(target)
-    where = named(target)
+    where = located(target)
     if field is None:
         raise AssertionError(f"{where} must depend on the input {source.name!r}, but does not.")
     sizes, strides = _each("size", size, field), _each("stride", stride, field)
@@ -99,8 +104,8 @@ def assert_no_holes(
 ) -> None:
     """Fail if an output leaves out positions inside its field.
 
-    Judged is the central output in all dimensions together, along the ways that read nothing whole,
-    as by the lint rule `holes`.
+    The judgement is that of the lint rule `holes`: the central output in all dimensions together,
+    along the ways that read nothing whole; of a classifier the values that are pooled.
 
     Args:
         model: a module, or a program exported by `torch.export`.
@@ -111,8 +116,8 @@ def assert_no_holes(
         min_density: the share of the span that must be read.
 
     Raises:
-        AssertionError: if less is read; tells how much, the first node that leaves holes, and the
-            largest dilation that leaves none there.
+        AssertionError: if less is read; tells how much, the layers that leave the holes, and the
+            largest dilation that leaves none, if that of one layer is enough.
         ValueError: if an operator on the way has no rule.
 
     Example:
@@ -121,28 +126,30 @@ def assert_no_holes(
         >>> assert_no_holes(net, (1, 1, 64))
         Traceback (most recent call last):
             ...
-        AssertionError: '2' must read 100.0% of its field of 25, got 84.0%: 4 holes.
-          The holes come from '2', whose taps lie 9 apart where each reads 7.
-          Use a dilation of at most 7 there instead of 9.
+        AssertionError: '2' must read 100.0% of its field, but one output of '2' reads 84.0% of its
+        field of 25: 4 holes, left by the steps of 9 in '2'; dilation 7 at '2' closes them all.
+          nn.Conv1d(1, 1, 3, padding=7, dilation=7)
     """
     __tracebackhide__ = True
     program = capture(model, x)
     target = chosen_node(program, node, output)
     program.input(input)
-    subject = Subject(program, input=input)
-    cover = subject.coverage(target)
-    if not cover.counts.size or (cover.density >= min_density and cover.status != "bound"):
-        return
-    where = named(target)
-    if cover.density >= min_density:
-        raise AssertionError(
-            f"what {where} reads must be known exactly, got a superset because of {cover.cause}."
-        )
-    raise AssertionError(
-        f"{where} must read {min_density:.1%} of its field of "
-        f"{' x '.join(map(str, cover.span))}, got {cover.density:.1%}: "
-        f"{len(cover.holes):,} holes.{why_holes(subject.traced, target)}"
+    subject = Subject(
+        program, model if isinstance(model, nn.Module) else None, input=input, node=target
     )
+    where = located(target)
+    for found in check(subject, [find_rule("holes")], {"holes": {"min-density": min_density}}):
+        mended = "".join(f"\n  {line}" for line in found.fix.splitlines())
+        raise AssertionError(
+            f"{where} must read {min_density:.1%} of its field, but {found.message}.{mended}"
+        )
+    for end in subject.ends:
+        cover = subject.coverage(end)
+        if cover.status == "bound":
+            raise AssertionError(
+                f"what {located(end)} reads must be known exactly, got a superset because of "
+                f"{cover.cause}."
+            )
 
 
 def assert_causal(
@@ -155,57 +162,67 @@ def assert_causal(
     input: str | None = None,
     output: str | None = None,
 ) -> None:
-    """Fail if an output reads the future along an axis.
+    """Fail if an output reads the future along an axis, any position of it, borders included.
 
-    An output's own position is its index times its stride.
+    The judgement is that of the lint rule `reads-the-future`. An output of stride s stands for s
+    inputs and may read all of them; where windows without padding leave fewer outputs than inputs,
+    the last output stands for the last input.
 
     Args:
         model: a module, or a program exported by `torch.export`.
         x: an input, as in `atrous.receptive_field`.
         axis: the axis of the input that is time; by default the last.
-        delay: how many positions after its own an output may read: for convolutions without
-            padding, whose output 0 stands for a later input.
+        delay: how many positions after its own an output may read: for a net that answers late.
         node: a module path or node name; by default an output of the model.
         input: the name of an input; by default the first.
         output: the label of an output; by default the first.
 
     Raises:
         AssertionError: if it does, or that is not known; tells how far, the first layer that does,
-            and the padding that mends it.
+            and what to write instead.
 
     Example:
         >>> assert_causal(nn.Conv1d(1, 1, 3, dilation=4, padding=4), (1, 1, 64))
         Traceback (most recent call last):
             ...
         AssertionError: 'conv1d' must read nothing after its own position along axis 2, got 4
-        positions.
-          The first to read the future is 'conv1d'.
-          Pad 8 positions on the left alone: nn.functional.pad(x, (8, 0)) before it, and
-          padding=0 instead of padding=4.
+        positions: output 0 reads input 4.
+          The first to read the future is 'conv1d'. Instead:
+          x = F.pad(x, (8, 0))
+          x = nn.Conv1d(1, 1, 3, dilation=4)(x)
     """
     __tracebackhide__ = True
     program = capture(model, x)
     target = chosen_node(program, node, output)
     source = program.input(input)
     (along,) = checked_axes(axis, len(source.shape)) or (0,)
-    followed = traced(program, input=input, axes=(along,))
-    field = followed.field(target)
-    if field is None:
-        # What reads nothing reads no future.
-        return
-    (own,) = field.axes
-    if own.status != "unknown" and own.reach[1] <= delay:
-        return
-    where = named(target)
-    if own.status == "unknown":
+    where = located(target)
+    subject = Subject(program, input=input, node=target, axes=(along,))
+    own = on_axis(subject.fields.get(target.name), along)
+    if own is not None and own.status == "unknown":
         raise AssertionError(f"what {where} reads must be known, got unknown.{_reason(own)}")
+    if own is None or not own.output_axes:
+        # What reads nothing reads no future, and a single answer for the whole has none.
+        return
+    if clock_of(own) is None:
+        raise AssertionError(
+            f"{where} must have its positions in order along one axis, got axes {own.output_axes} "
+            f"that move along axis {along}. Name a node before it."
+        )
+    found = future_of(subject, target, along, delay)
+    if found is None:
+        return
+    numbers, first = found.numbers, found.node
     allowed = f"at most {delay} positions" if delay else "nothing"
-    many = f"{own.reach[1]} position{'s' * (own.reach[1] != 1)}"
-    raise AssertionError(
-        f"{where} must read {allowed} after its own position along axis {along}, got "
-        f"{'at most ' if own.status == 'bound' else ''}{many}."
-        f"{why_future(followed, target, delay)}"
-    )
+    many = f"{numbers['ahead']} position{'s' * (numbers['ahead'] != 1)}"
+    told = f"{where} must read {allowed} after its own position along axis {along}, got "
+    told += f"{'at most ' if own.status == 'bound' else ''}{many}: "
+    told += f"output {numbers['output']} reads input {numbers['reads']}."
+    if first is not None:
+        told += f"\n  The first to read the future is {located(first)}."
+    if found.fix:
+        told += " Instead:" + "".join(f"\n  {line}" for line in found.fix.splitlines())
+    raise AssertionError(told)
 
 
 def _each(

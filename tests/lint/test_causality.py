@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import atrous
 from architectures import ConvTasNet, GlobalNorm, TasBlock, WaveNet
 from linting import linted
 
@@ -189,3 +190,50 @@ def test_another_axis_can_be_declared() -> None:
         ValueError, match=r"axis must be one along which positions lie, \(2, 3, 4\)"
     ):
         linted(causal, (1, 1, 8, 8, 8), "ATR501", declared={"causal": True, "axis": 1})
+
+
+class Chomped(nn.Module):
+    """A convolution padded on both sides, and cut at the end."""
+
+    def __init__(self, padding: int, cut: int) -> None:
+        super().__init__()
+        self.conv, self.cut = nn.Conv1d(1, 1, 5, padding=padding), cut
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        return y[..., : y.shape[-1] - self.cut]
+
+
+def test_what_is_cut_off_at_the_end_is_no_delay() -> None:
+    def ahead(*layers: nn.Module) -> list[int]:
+        model = nn.Sequential(*layers)
+        found = linted(model, (1, 1, 32), "ATR501", declared=CAUSAL)
+        return [f.numbers["ahead"] for f in found]
+
+    # Output o reads o - padding to o - padding + 4.
+    assert ahead(Chomped(2, 2)) == [2]
+    assert ahead(Chomped(2, 5)) == [2]
+    assert ahead(Chomped(3, 3)) == [1]
+    assert ahead(Chomped(3, 6)) == [1]
+    assert ahead(Chomped(4, 4)) == []
+    assert ahead(Chomped(4, 7)) == []
+    # Right chomps before and behind a convolution that is not padded at all.
+    assert ahead(Chomped(4, 4), nn.Conv1d(1, 1, 3)) == []
+    assert ahead(nn.Conv1d(1, 1, 3), Chomped(4, 4)) == []
+    # A wrong one stays wrong behind it.
+    assert ahead(Chomped(2, 2), nn.Conv1d(1, 1, 3)) == [2]
+    assert ahead(Chomped(2, 2), Chomped(4, 4)) == [2]
+
+
+def test_axes_can_be_counted_from_the_end() -> None:
+    video = nn.Sequential(nn.ConstantPad3d((1, 1, 1, 1, 2, 0), 0.0), nn.Conv3d(1, 1, 3))
+    for axis in (2, 3, 4):
+        first, second = (
+            [str(f) for f in atrous.lint(video, (1, 1, 8, 8, 8), causal=True, axis=a)]
+            for a in (axis, axis - 5)
+        )
+        assert first == second
+        assert any("ATR501" in text for text in first) == (axis != 2)
+    for wrong in (0, -4, 5, -6):
+        with pytest.raises(ValueError, match=f"axis must be one along which .* got {wrong}"):
+            atrous.lint(video, (1, 1, 8, 8, 8), select=["ATR101"], axis=wrong)

@@ -10,6 +10,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from atrous.graph.capture import Inputs, capture
+from atrous.lint.facts.along import declared_axis
 from atrous.lint.finding import Severity
 from atrous.lint.judgement import judge
 from atrous.lint.settings import Settings, read_settings
@@ -58,7 +59,8 @@ def lint(
         length: declare the length along `axis` of the examples it is trained on.
         stream: declare that it is meant to be streamed along `axis`.
         tile: declare that it is meant to be run in tiles.
-        axis: an axis of the input; by default the last that holds positions.
+        axis: an axis of the input, counted from the end if negative; by default the last that
+            holds positions.
         input: the name of the input that fields refer to; by default the first.
         output: the label of the output that is judged; by default the first.
 
@@ -69,7 +71,7 @@ def lint(
     Raises:
         KeyError: if there is no such input or output.
         ValueError: if a rule, a setting or a severity does not exist, in a comment too; the message
-            names the nearest.
+            names the nearest. If no positions lie along `axis`.
         CaptureError: if the model cannot run on `x` or cannot be exported.
 
     Example:
@@ -103,6 +105,8 @@ def lint(
         source.name,
         output,
     )
+    # An axis that does not exist is told also where no rule asks for it.
+    declared_axis(subject)
     return Findings(
         judge(subject, asked),
         model=type(model).__name__,

@@ -30,7 +30,8 @@ class Declared:
         length: the length along `axis` of the examples it is trained on.
         stream: it is meant to be streamed along `axis`.
         tile: it is meant to be run in tiles.
-        axis: an axis of the input; the last that holds positions if not told.
+        axis: an axis of the input, counted from the end if negative; the last that holds
+            positions if not told.
     """
 
     causal: bool = False
@@ -57,8 +58,11 @@ class Declared:
                 )
             if value is None:
                 continue
-            if type(value) is not known[name] or (known[name] is int and value < 1):
+            # Axes may be counted from the end; whether there is such a one, the input tells.
+            low = known[name] is int and name != "axis" and type(value) is int and value < 1
+            if type(value) is not known[name] or low:
                 what = "true or false" if known[name] is bool else "a number of at least 1"
+                what = "a whole number" if name == "axis" else what
                 raise ValueError(f"{name} must be {what}, got {value!r}.")
         return cls(**told)
 
@@ -73,6 +77,8 @@ class Subject:
         declared: what it is meant to be.
         input: the input that fields refer to; the first by default.
         output: the label of the output that is judged; the first by default.
+        node: the value that is judged instead of an output.
+        axes: the axes of the input that fields are of; those that hold positions by default.
     """
 
     program: Program
@@ -80,11 +86,13 @@ class Subject:
     declared: Declared = Declared()
     input: str | None = None
     output: str | None = None
+    node: Node | None = None
+    axes: tuple[int, ...] | None = None
 
     @cached_property
     def traced(self) -> Traced:
         """Every input followed through the program."""
-        return traced(self.program, input=self.input)
+        return traced(self.program, input=self.input, axes=self.axes)
 
     @cached_property
     def fields(self) -> dict[str, Field]:
@@ -93,8 +101,8 @@ class Subject:
 
     @cached_property
     def target(self) -> Node:
-        """The output that is judged."""
-        return self.program.output(self.output)
+        """The value that is judged."""
+        return self.program.output(self.output) if self.node is None else self.node
 
     @cached_property
     def ends(self) -> tuple[Node, ...]:

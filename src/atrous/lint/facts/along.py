@@ -22,12 +22,13 @@ def declared_axis(subject: Subject) -> int:
     told, source = subject.declared.axis, subject.traced.source
     if told is None:
         return subject.traced.axes[-1]
-    if told not in subject.traced.axes:
+    count = len(source.shape)
+    if not -count <= told < count or told % count not in subject.traced.axes:
         raise ValueError(
             f"axis must be one along which positions lie, {subject.traced.axes} of {source.name!r} "
             f"(shape {source.shape}), got {told}."
         )
-    return told
+    return told % count
 
 
 def on_axis(field: Field | None, axis: int) -> AxisField | None:

@@ -46,7 +46,7 @@ from atrous.graph.rule import Global, Local, Movement, Pointwise
 from atrous.lint.facts.along import declared_axis, layer_of, on_axis, window_along
 from atrous.lint.facts.causes import ancestors
 from atrous.lint.facts.layers import listed
-from atrous.lint.facts.lookahead import Ahead, Clock, ahead, aheads
+from atrous.lint.facts.lookahead import Ahead, Clock, ahead, aheads, clock_of, origin
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 
@@ -130,26 +130,42 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     told: set[str] = set()
     for label, name in subject.program.outputs.items():
         target = subject.program.nodes[name]
-        field = on_axis(subject.fields.get(name), axis)
-        if field is not None and field.status == "unknown":
-            yield Found(
-                f"whether it reads the future along axis {axis} cannot be told: an operator has "
-                f"no rule ({field.cause})",
-                target,
-                numbers={"axis": axis},
-                severity="warning",
-            )
-            continue
-        if field is None or len(field.output_axes) != 1:
-            # A single answer for the whole example has no future.
-            continue
-        clock = Clock.of(field)
-        worst = ahead(field, clock)
-        if worst.by > allowed:
-            found = _found(subject, label, target, field, clock, worst, allowed)
-            if found.message not in told:
-                told.add(found.message)
-                yield found
+        found = future_of(subject, target, axis, allowed, label)
+        if found is not None and found.message not in told:
+            told.add(found.message)
+            yield found
+
+
+def future_of(
+    subject: Subject, target: Node, axis: int, allowed: int = 0, label: str = ""
+) -> Found | None:
+    """What a value reads ahead of its own place; None if nothing.
+
+    Args:
+        subject: the model.
+        target: the value that is judged.
+        axis: the axis of the input that is time.
+        allowed: how many positions ahead it may read.
+        label: what to call it among several outputs.
+    """
+    field = on_axis(subject.fields.get(target.name), axis)
+    if field is None:
+        return None
+    if field.status == "unknown":
+        return Found(
+            f"whether it reads the future along axis {axis} cannot be told: an operator has "
+            f"no rule ({field.cause})",
+            target,
+            numbers={"axis": axis},
+            severity="warning",
+        )
+    clock = clock_of(field)
+    if clock is None:
+        return None
+    worst = ahead(field, clock)
+    return (
+        _found(subject, label, target, field, clock, worst, allowed) if worst.by > allowed else None
+    )
 
 
 def _found(
@@ -164,7 +180,7 @@ def _found(
     axis, program = field.axis, subject.program
     nodes = ancestors(program, target)
     by = aheads(subject, nodes, axis, clock)
-    first = next((n for n in nodes if by.get(n.name, 0) > allowed), target)
+    first = origin(nodes, by, allowed)
     adding = _adding(nodes, by)
     own = on_axis(subject.fields.get(first.name), axis)
     layer = layer_of(first)
