@@ -76,7 +76,7 @@ def lint(
 
     Exit code 0 without findings, 1 with findings, 2 if it could not run or a rule could not judge.
     `atrous rule CODE` explains a rule. Rules, settings and ignores can stand in pyproject.toml,
-    under `[tool.atrous.lint]`.
+    in the table `tool.atrous.lint`.
     """
     if as_json + github + (sarif == "-") > 1:
         raise ValueError("only one of --json, --github and --sarif - must be given.")
