@@ -105,8 +105,9 @@ def lint(
         source.name,
         output,
     )
-    # An axis that does not exist is told also where no rule asks for it.
-    declared_axis(subject)
+    if subject.declared.axis is not None:
+        # One that does not exist is told also where no rule asks for it.
+        declared_axis(subject)
     return Findings(
         judge(subject, asked),
         model=type(model).__name__,

@@ -3,7 +3,9 @@
 What it finds
     Every output of the model, every position of it, borders included: the last input that it really
     reads along the declared axis, against the last that it may: its own. An output of stride s
-    stands for s inputs and may read all of them. The first layer that reads ahead is named.
+    stands for s inputs and may read all of them. Where windows without padding leave fewer outputs
+    than inputs, the last output stands for the last input; what is cut off at the end is no such
+    loss. The first layer that reads ahead is named.
 
 Why it matters
     In training such a net looks at what it is meant to predict, and scores well. In use the future
@@ -90,12 +92,25 @@ class _Steps(nn.Module):
         return out
 
 
+class _Cut(nn.Module):
+    """A convolution padded on both sides, and cut at the end."""
+
+    def __init__(self, cut: int) -> None:
+        super().__init__()
+        self.conv, self.cut = nn.Conv1d(2, 2, 5, padding=cut), cut
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(x)
+        return out[..., : -self.cut]
+
+
 def _bad() -> Iterator[Case]:
     wide = nn.Conv1d(2, 2, 3, padding=4, dilation=4)
     yield Case(nn.Sequential(_Causal(1), _Causal(2), wide), (1, 2, 64), _CAUSAL, path="2")
     normed = nn.Sequential(_Causal(1), nn.GroupNorm(1, 2), _Causal(2))
     yield Case(normed, (1, 2, 64), _CAUSAL, path="1")
     yield Case(nn.Sequential(_Causal(1), _Causal(2, "reflect")), (1, 2, 64), _CAUSAL, path="1")
+    yield Case(_Cut(2), (1, 2, 64), _CAUSAL, path="conv")
     yield Case(_Steps(both=True), torch.zeros(1, 40, 2), _CAUSAL, path="lstm")
     yield Case(_Scored(causal=False), torch.zeros(1, 40, 2), _CAUSAL)
 
@@ -103,6 +118,7 @@ def _bad() -> Iterator[Case]:
 def _good() -> Iterator[Case]:
     yield Case(nn.Sequential(_Causal(1), _Causal(2), _Causal(4)), (1, 2, 64), _CAUSAL)
     yield Case(nn.Sequential(_Causal(1), nn.BatchNorm1d(2), _Causal(2)), (1, 2, 64), _CAUSAL)
+    yield Case(_Cut(4), (1, 2, 64), _CAUSAL)
     yield Case(nn.Conv1d(2, 2, 3, padding=4, dilation=4), (1, 2, 64))
     # Nothing is padded: the last output stands for the last input.
     yield Case(
