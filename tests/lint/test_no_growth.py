@@ -23,7 +23,7 @@ def test_a_lost_activation_in_a_real_head_is_found() -> None:
     assert (found.path, found.numbers["first"]) == ("classifier.4", "classifier.0")
     assert found.numbers["macs"] == 64 * (9 * 2048 * 512 + 512 * 21)
     assert found.numbers["merged"] == 64 * 9 * 2048 * 21
-    assert found.fix.startswith("nn.Conv2d(2048, 21, 3, padding=1)")
+    assert found.fix.endswith("\nnn.Conv2d(2048, 21, 3, padding=1)")
 
 
 @pytest.mark.parametrize(
