@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import random
 
@@ -12,9 +11,10 @@ import pytest
 from atrous.geometry.ends import ends
 from atrous.graph.capture import capture
 from atrous.lint.check import check
-from atrous.lint.rule import lint_rules
+from atrous.lint.rule import find_rule, lint_rules
 from atrous.lint.subject import Declared, Subject
 from checks import finite, input_of
+from linting import assert_fix_mends
 from networks import draw_network
 from oracles import perturbation_support, rows_along
 
@@ -28,7 +28,7 @@ DECLARED = (
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
 @pytest.mark.parametrize("part", range(4))
 def test_findings_can_be_used_and_ends_are_those_of_perturbation(part: int) -> None:
-    rows = findings = 0
+    rows = findings = mended = 0
     for seed in range(30 * part, 30 * part + 30):
         network = draw_network(random.Random(seed))
         x = input_of(network, seed)
@@ -41,7 +41,8 @@ def test_findings_can_be_used_and_ends_are_those_of_perturbation(part: int) -> N
                 findings += 1
                 assert finding.message and finding.numbers, finding
                 json.dumps(dict(finding.numbers), allow_nan=False)
-                ast.parse(finding.fix)
+                rule = find_rule(finding.code)
+                mended += assert_fix_mends(network, x, rule, finding, declared=declared)
         subject = Subject(program, network)
         field = subject.traced.field(subject.target)
         for axis in field.axes if field is not None else ():
@@ -56,4 +57,4 @@ def test_findings_can_be_used_and_ends_are_those_of_perturbation(part: int) -> N
                 else:
                     assert found.first[output] > found.last[output]
                 rows += 1
-    assert findings > 50 and rows > 100
+    assert findings > 50 and rows > 100 and mended > 0

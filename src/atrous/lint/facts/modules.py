@@ -41,7 +41,8 @@ def convolution_of(subject: Subject, node: Node) -> Any:
 
 
 def constructor(subject: Subject, node: Node, **changes: Any) -> str:
-    """Code that makes the node's convolution with some settings changed; "" if it has no module.
+    """Code that makes the node's convolution with some settings changed; "" if it has no module, or
+    if nothing changes.
 
     Args:
         subject: the model.
@@ -49,7 +50,10 @@ def constructor(subject: Subject, node: Node, **changes: Any) -> str:
         changes: settings by the names of the constructor; tuples have one entry per axis.
     """
     module = convolution_of(subject, node)
-    return "" if module is None else _written(_settings(module), changes)
+    if module is None:
+        return ""
+    code = _written(_settings(module), changes)
+    return code if code != _written(_settings(module), {}) else ""
 
 
 def code_of(subject: Subject, layer: Layer, **changes: Any) -> str:
