@@ -28,7 +28,7 @@ DECLARED = (
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
 @pytest.mark.parametrize("part", range(4))
 def test_findings_can_be_used_and_ends_are_those_of_perturbation(part: int) -> None:
-    rows = findings = mended = 0
+    rows = findings = 0
     for seed in range(30 * part, 30 * part + 30):
         network = draw_network(random.Random(seed))
         x = input_of(network, seed)
@@ -42,7 +42,7 @@ def test_findings_can_be_used_and_ends_are_those_of_perturbation(part: int) -> N
                 assert finding.message and finding.numbers, finding
                 json.dumps(dict(finding.numbers), allow_nan=False)
                 rule = find_rule(finding.code)
-                mended += assert_fix_mends(network, x, rule, finding, declared=declared)
+                assert_fix_mends(network, x, rule, finding, declared=declared)
         subject = Subject(program, network)
         field = subject.traced.field(subject.target)
         for axis in field.axes if field is not None else ():
@@ -57,4 +57,4 @@ def test_findings_can_be_used_and_ends_are_those_of_perturbation(part: int) -> N
                 else:
                     assert found.first[output] > found.last[output]
                 rows += 1
-    assert findings > 50 and rows > 100 and mended > 0
+    assert findings > 50 and rows > 100
