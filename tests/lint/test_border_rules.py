@@ -8,7 +8,8 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
-from linting import linted, mend, only
+from atrous.lint.rule import find_rule
+from linting import assert_fix_mends, linted, mend, only
 
 
 def _deeplab(size: int) -> nn.Module:
@@ -114,3 +115,62 @@ def test_a_dilation_planted_without_its_padding() -> None:
     mended = mend(net, finding)
     assert linted(mended, (1, 3, 224, 224), "partial-padding") == []
     assert mended.features[:14](torch.zeros(1, 3, 224, 224)).shape[-2:] == (28, 28)
+
+
+def test_positions_that_hold_the_bias_of_a_layer_before_are_no_padding() -> None:
+    net = nn.Sequential(
+        nn.Conv1d(1, 1, 1, padding=4), nn.Conv1d(1, 1, 3, padding=8, dilation=8)
+    ).double()
+    net(torch.randn(1, 1, 4, dtype=torch.float64)).sum().backward()
+    grad = net[1].weight.grad
+    assert grad is not None and bool((grad != 0).all())
+    assert not [f for f in linted(net.float(), (1, 1, 4), "padding-taps") if "taps" in f.numbers]
+
+
+@pytest.mark.parametrize(("value", "used"), [(0.0, 1), (1.0, 3)])
+def test_padding_counts_where_it_is_zero(value: float, used: int) -> None:
+    net = nn.Sequential(nn.ConstantPad1d(8, value), nn.Conv1d(1, 1, 3, dilation=8))
+    net(torch.randn(1, 1, 4)).sum().backward()
+    grad = net[1].weight.grad
+    assert grad is not None and int((grad != 0).sum()) == used
+    found = [f.numbers["used"] for f in linted(net, (1, 1, 4), "padding-taps") if f.numbers]
+    assert found == ([] if used == 3 else [used])
+
+
+def test_crops_and_pads_in_a_row_keep_places() -> None:
+    class Moved(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(1, 1, 2, dilation=6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv(F.pad(F.pad(x, (6, 3))[..., 2:9], (2, 0)))
+
+    # Of 4 positions behind 6 zeros, 2 cut off and 2 put back: zeros at 0 to 5, one zero less than
+    # cut at the end. Outputs 0 to 2 read 0 to 2 and 6 to 8.
+    net = Moved()
+    net(torch.randn(1, 1, 4)).sum().backward()
+    assert net.conv.weight.grad is not None
+    assert (net.conv.weight.grad != 0).flatten().tolist() == [False, True]
+    assert only(linted(net, (1, 1, 4), "padding-taps")).numbers["used"] == 1
+
+
+def test_kernels_of_one_get_no_dilation_as_a_fix() -> None:
+    layer = nn.Conv2d(1, 1, 1, padding=(1, 3), dilation=4)
+    assert only(linted(layer, (1, 1, 1, 5), "padding-taps")).fix == ""
+
+
+def test_a_fix_has_as_many_outputs_where_the_layer_shrinks_its_map() -> None:
+    net = nn.Sequential(
+        nn.Conv2d(2, 2, 3, padding=(2, 3), dilation=4, groups=2), nn.Conv2d(2, 2, 1)
+    )
+    settings = {"max-padding-share": 0.2}
+    for finding in linted(net, (1, 2, 12, 10), "padding-taps", settings=settings):
+        assert assert_fix_mends(
+            net, (1, 2, 12, 10), find_rule("padding-taps"), finding, settings=settings
+        )
+
+
+def test_only_axes_that_are_short_get_other_padding() -> None:
+    layer = nn.Conv2d(2, 2, 3, padding=(6, 1), dilation=(4, 2))
+    assert "padding=(6, 2)" in only(linted(layer, (1, 2, 9, 24), "partial-padding")).fix

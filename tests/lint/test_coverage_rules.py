@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -131,6 +132,22 @@ def test_skipped_inputs_of_a_stride_in_the_first_1x1() -> None:
     # What the values lost have seen, their neighbours have seen, too.
     assert "unseen" not in finding.numbers
     assert linted(mend(net, finding), IMAGE, "skipped-inputs") == []
+
+
+def test_a_layer_that_nothing_near_can_mend_gets_no_fix() -> None:
+    # 7 x 6 outputs of stride 3 that read all 24 positions take kernels of 6 and 9 at the least.
+    layer = nn.Conv2d(1, 1, 3, stride=3, padding=(2, 0), dilation=4)
+    assert only(linted(layer, (1, 1, 24, 24), "skipped-inputs")).fix == ""
+    # A dilation of 4 at stride 3 that shares no factor with it leaves 6 near the ends: 2 reads all
+    # of 23, from -2 to 24.
+    shares_none = nn.Conv1d(1, 1, 3, stride=3, padding=4, dilation=4)
+    finding = only(linted(shares_none, (1, 1, 23), "skipped-inputs"))
+    mended = mend(nn.Sequential(shares_none), replace(finding, path="0"))
+    x = torch.randn(1, 1, 23, requires_grad=True)
+    y = mended(x)
+    assert y.shape == shares_none(x).shape
+    y.sum().backward()
+    assert x.grad is not None and bool((x.grad != 0).all())
 
 
 def test_skipped_inputs_agree_with_the_gradient() -> None:

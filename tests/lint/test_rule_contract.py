@@ -19,6 +19,7 @@ from atrous.lint.rule import Case, Found, LintRule, find_rule, lint_rule, lint_r
 from atrous.lint.settings import Settings
 from atrous.lint.subject import Declared, Subject
 from atrous.report.rule_page import code_blocks, sections, settings_in, to_markdown
+from linting import assert_fix_mends
 
 RULES = list(lint_rules())
 HEADINGS = ["What it finds", "Why it matters", "Example", "Use instead"]
@@ -48,7 +49,9 @@ def assert_fires(rule: LintRule) -> None:
             assert finding.message, where
             assert finding.numbers, finding
             json.dumps(dict(finding.numbers), allow_nan=False)
-            ast.parse(finding.fix)
+            assert_fix_mends(
+                case.model, case.x, rule, finding, declared=case.declared, settings=case.settings
+            )
 
 
 def assert_silent(rule: LintRule) -> None:
@@ -161,6 +164,9 @@ def test_a_rule_that_always_fires_is_noticed() -> None:
     ("found", "error", "message"),
     [
         (replace(GOOD, fix="nn.Conv1d(1,"), SyntaxError, "was never closed"),
+        (replace(GOOD, fix="nn.Conv1d(1, 1, 3)"), AssertionError, "the fix changes nothing"),
+        (replace(GOOD, fix="nn.Conv1d(1, 1, 5)"), AssertionError, "it reads 3"),
+        (replace(GOOD, fix="nn.Conv1d(1, 1, 3, padding_mode='circular')"), AssertionError, "it re"),
         (replace(GOOD, numbers={}), AssertionError, "it reads 3"),
         (replace(GOOD, numbers={"share": float("nan")}), ValueError, "not JSON compliant"),
         (replace(GOOD, message=""), AssertionError, "bad example 0 of ATR199 made"),

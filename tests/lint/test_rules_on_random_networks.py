@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import random
 
@@ -12,9 +11,10 @@ import pytest
 from atrous.geometry.ends import ends
 from atrous.graph.capture import capture
 from atrous.lint.check import check
-from atrous.lint.rule import lint_rules
+from atrous.lint.rule import find_rule, lint_rules
 from atrous.lint.subject import Declared, Subject
 from checks import finite, input_of
+from linting import assert_fix_mends
 from networks import draw_network
 from oracles import perturbation_support, rows_along
 
@@ -41,7 +41,8 @@ def test_findings_can_be_used_and_ends_are_those_of_perturbation(part: int) -> N
                 findings += 1
                 assert finding.message and finding.numbers, finding
                 json.dumps(dict(finding.numbers), allow_nan=False)
-                ast.parse(finding.fix)
+                rule = find_rule(finding.code)
+                assert_fix_mends(network, x, rule, finding, declared=declared)
         subject = Subject(program, network)
         field = subject.traced.field(subject.target)
         for axis in field.axes if field is not None else ():

@@ -8,8 +8,6 @@ usual maps from blue to yellow would be down to 20.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
@@ -44,8 +42,3 @@ def ramp(levels: int) -> npt.NDArray[np.uint8]:
 def rgb(colour: str) -> tuple[int, int, int]:
     """Red, green and blue of "#rrggbb"."""
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
-
-
-def hexed(colour: Sequence[int]) -> str:
-    """Red, green and blue as "#rrggbb"."""
-    return "#" + "".join(f"{int(part):02x}" for part in colour)

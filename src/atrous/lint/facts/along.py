@@ -70,34 +70,6 @@ class Layer:
     groups: int
     bias: bool
 
-    @property
-    def is_dilated(self) -> bool:
-        """Whether the taps of any axis are apart."""
-        return any(w.dilation > 1 and w.kernel_size > 1 for w in self.windows.values())
-
-    @property
-    def code(self) -> str:
-        """How to write it down, as "nn.Conv2d(64, 64, 3, padding=2, dilation=2)"."""
-        windows = [self.windows[axis] for axis in sorted(self.windows)]
-        settings = {
-            "stride": _each(w.stride for w in windows),
-            "padding": _each(w.left for w in windows),
-            "dilation": _each(w.dilation for w in windows),
-            "groups": self.groups,
-        }
-        usual = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
-        told = "".join(f", {k}={v}" for k, v in settings.items() if v != usual[k])
-        told += "" if self.bias else ", bias=False"
-        kernel = _each(w.kernel_size for w in windows)
-        inputs, outputs = self.channels
-        return f"nn.Conv{len(windows)}d({inputs}, {outputs}, {kernel}{told})"
-
-
-def _each(values: Iterable[int]) -> int | tuple[int, ...]:
-    """One number where all are the same, else all."""
-    found = tuple(values)
-    return found[0] if len(set(found)) == 1 else found
-
 
 def layer_of(node: Node) -> Layer | None:
     """The node as a convolution; None if it is none."""

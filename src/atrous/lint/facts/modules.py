@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
 from atrous.graph.program import Node
+from atrous.lint.facts.along import Layer
 from atrous.lint.subject import Subject
 
 _CONVOLUTIONS = (
@@ -39,7 +41,8 @@ def convolution_of(subject: Subject, node: Node) -> Any:
 
 
 def constructor(subject: Subject, node: Node, **changes: Any) -> str:
-    """Code that makes the node's convolution with some settings changed; "" if it has no module.
+    """Code that makes the node's convolution with some settings changed; "" if it has no module, or
+    if nothing changes.
 
     Args:
         subject: the model.
@@ -49,18 +52,73 @@ def constructor(subject: Subject, node: Node, **changes: Any) -> str:
     module = convolution_of(subject, node)
     if module is None:
         return ""
+    code = _written(_settings(module), changes)
+    return code if code != _written(_settings(module), {}) else ""
+
+
+def code_of(subject: Subject, layer: Layer, **changes: Any) -> str:
+    """The same for a layer, also where it is a call of a function: as the module that does that."""
+    module = convolution_of(subject, layer.node)
+    return _written(_called(layer) if module is None else _settings(module), changes)
+
+
+def redilated(subject: Subject, layer: Layer, dilation: Mapping[int, int], **changes: Any) -> str:
+    """Code for a layer with other dilations by its axes, its padding in proportion."""
+    module = convolution_of(subject, layer.node)
+    own = _called(layer) if module is None else _settings(module)
+    axes = sorted(layer.windows)
+    wanted = [
+        dilation[axis] if layer.windows[axis].kernel_size > 1 else old
+        for axis, old in zip(axes, own["dilation"], strict=True)
+    ]
+    padding = own["padding"]
+    if not isinstance(padding, str):
+        padding = tuple(
+            p * new // old for p, new, old in zip(padding, wanted, own["dilation"], strict=True)
+        )
+    return _written(own, {"dilation": tuple(wanted), "padding": padding, **changes})
+
+
+def _settings(module: Any) -> dict[str, Any]:
+    names = ("in_channels", "out_channels", "kernel_size", *_DEFAULTS, "padding_mode")
     name = next(k.__name__ for k in _CONVOLUTIONS if isinstance(module, k))
-    wanted = {**{key: getattr(module, key) for key in ("kernel_size", *_DEFAULTS)}, **changes}
-    text = [str(module.in_channels), str(module.out_channels), _short(wanted["kernel_size"])]
+    return {
+        "name": name,
+        **{key: getattr(module, key) for key in names},
+        "bias": module.bias is not None,
+    }
+
+
+def _called(layer: Layer) -> dict[str, Any]:
+    """The settings of a layer without a module."""
+    windows = [layer.windows[axis] for axis in sorted(layer.windows)]
+    return {
+        "name": f"Conv{len(windows)}d",
+        "in_channels": layer.channels[0],
+        "out_channels": layer.channels[1],
+        "kernel_size": tuple(w.kernel_size for w in windows),
+        "stride": tuple(w.stride for w in windows),
+        "padding": tuple(w.left for w in windows),
+        "output_padding": 0,
+        "dilation": tuple(w.dilation for w in windows),
+        "groups": layer.groups,
+        "padding_mode": "zeros",
+        "bias": layer.bias,
+    }
+
+
+def _written(own: Mapping[str, Any], changes: Mapping[str, Any]) -> str:
+    wanted = {**own, **changes}
+    text = [str(wanted["in_channels"]), str(wanted["out_channels"]), _short(wanted["kernel_size"])]
     for key, default in _DEFAULTS.items():
         value = _short(wanted[key])
         if value != str(default):
             text.append(f"{key}={value}")
-    if module.bias is None:
+    if not wanted["bias"]:
         text.append("bias=False")
-    if module.padding_mode != "zeros":
-        text.append(f'padding_mode="{module.padding_mode}"')
-    return f"nn.{name}({', '.join(text)})"
+    if wanted["padding_mode"] != "zeros":
+        text.append(f'padding_mode="{wanted["padding_mode"]}"')
+    return f"nn.{wanted['name']}({', '.join(text)})"
 
 
 def with_dilation(subject: Subject, node: Node, dilation: tuple[int, ...]) -> str:

@@ -35,7 +35,7 @@ Settings
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -55,6 +55,7 @@ from atrous.graph.kernel import Kernel
 from atrous.graph.program import Node
 from atrous.graph.rule import Local, Movement, Pointwise
 from atrous.lint.facts.along import layer_of, readers
+from atrous.lint.facts.modules import redilated
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 
@@ -111,7 +112,7 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
             # Weights that depend on data.
             continue
         if pair is not None and pair[0].fraction - pair[1].fraction >= settings["tax"]:
-            yield _taxed(node, strided, *pair)
+            yield _taxed(subject, node, strided, *pair)
     if settings["most"] < 1.0:
         yield from _folding(subject, settings["most"])
 
@@ -195,7 +196,9 @@ def _joined(first: Covariance, then: Covariance, strides: tuple[int, ...]) -> Al
     return energy_on_grid(power, strides)
 
 
-def _taxed(node: Node, strided: _Strided, apart: AliasEnergy, together: AliasEnergy) -> Found:
+def _taxed(
+    subject: Subject, node: Node, strided: _Strided, apart: AliasEnergy, together: AliasEnergy
+) -> Found:
     layer = layer_of(node)
     stride = max(strided.strides)
     own = strided.node is node
@@ -203,8 +206,8 @@ def _taxed(node: Node, strided: _Strided, apart: AliasEnergy, together: AliasEne
     images = max(w.dilation for w in layer.windows.values()) if layer is not None else 0
     fix = ""
     if layer is not None:
-        windows = {axis: _side_by_side(w) for axis, w in layer.windows.items()}
-        fix = f"{replace(layer, windows=windows).code}  # and dilate behind the stride"
+        code = redilated(subject, layer, dict.fromkeys(layer.windows, 1))
+        fix = f"{code}  # and dilate behind the stride"
     return Found(
         f"dilation repeats the passband of '{node.label}' {images} times, and {where} ({stride}) "
         f"folds {apart.fraction:.0%} of its output's power (white input); with the taps side by "
@@ -218,10 +221,6 @@ def _taxed(node: Node, strided: _Strided, apart: AliasEnergy, together: AliasEne
             "images": images,
         },
     )
-
-
-def _side_by_side(window: Window) -> Window:
-    return Window(window.kernel_size, window.stride, 1, window.left // window.dilation)
 
 
 def _folding(subject: Subject, most: float) -> Iterator[Found]:

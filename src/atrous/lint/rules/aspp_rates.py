@@ -31,7 +31,6 @@ Settings
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -39,7 +38,8 @@ import torch
 from torch import Tensor, nn
 
 from atrous.graph.program import Node
-from atrous.lint.facts.along import Layer, local
+from atrous.lint.facts.along import local
+from atrous.lint.facts.modules import redilated
 from atrous.lint.facts.parallel import Pyramid, pyramids
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
@@ -97,7 +97,9 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
         meant = _MEANT.get(apart)
         wrong = meant is not None and stride is not None and stride != meant
         if wide or wrong:
-            yield _found(pyramid, wide, stride, meant if wrong else None, settings["min-inside"])
+            yield _found(
+                subject, pyramid, wide, stride, meant if wrong else None, settings["min-inside"]
+            )
 
 
 def _inside(pyramid: Pyramid, rate: int) -> float:
@@ -123,6 +125,7 @@ def _stride(subject: Subject, root: Node) -> Fraction | None:
 
 
 def _found(
+    subject: Subject,
     pyramid: Pyramid,
     wide: Mapping[int, float],
     stride: Fraction | None,
@@ -151,7 +154,7 @@ def _found(
     return Found(
         message,
         worst.node,
-        fix=_fix(pyramid, better),
+        fix=_fix(subject, pyramid, better),
         numbers={
             "rates": list(pyramid.rates),
             "map": lengths,
@@ -175,20 +178,11 @@ def _better(
     return {rate: max(1, int(rate * scale)) if rate > 1 else 1 for rate in pyramid.rates}
 
 
-def _fix(pyramid: Pyramid, better: Mapping[int, int]) -> str:
+def _fix(subject: Subject, pyramid: Pyramid, better: Mapping[int, int]) -> str:
     rates = tuple(better[rate] for rate in pyramid.rates if rate > 1)
     lines = [f"rates = {rates}"]
-    lines += [
-        _with_rate(pyramid.branches[rate], new).code for rate, new in better.items() if rate > 1
-    ]
+    for rate, new in better.items():
+        if rate > 1:
+            layer = pyramid.branches[rate]
+            lines.append(redilated(subject, layer, dict.fromkeys(layer.windows, new)))
     return "\n".join(lines)
-
-
-def _with_rate(layer: Layer, rate: int) -> Layer:
-    """The same layer with another dilation, its padding in proportion."""
-    windows = {
-        axis: w if w.kernel_size == 1
-        else type(w)(w.kernel_size, w.stride, rate, w.left * rate // w.dilation)
-        for axis, w in layer.windows.items()
-    }  # fmt: skip
-    return replace(layer, windows=windows)

@@ -258,11 +258,13 @@ def _found(subject: Subject, shift: _Shift, axes: list[int], most: float) -> Fou
 
 
 def _fix(subject: Subject, node: Node) -> str:
-    """The next odd kernel, padded by its half."""
+    """The next odd kernel where it is even, padded by its half; "" where none is even."""
     module = convolution_of(subject, node)
     own = list(windows(node).values())
     if module is None or not own or any(window.stride > 1 for window in own):
         return ""
     kernel = tuple(w.kernel_size + 1 - w.kernel_size % 2 for w in own)
+    if kernel == module.kernel_size:
+        return ""
     padding = tuple((k - 1) // 2 * w.dilation for k, w in zip(kernel, own, strict=True))
     return constructor(subject, node, kernel_size=kernel, padding=padding)

@@ -25,14 +25,13 @@ Use instead
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
 from atrous.analysis.fields.field import AxisField
-from atrous.geometry.primitives import Window
 from atrous.lint.facts.along import declared_axis, local, on_axis
+from atrous.lint.facts.modules import redilated
 from atrous.lint.facts.widening import Spread, level_size, schedule, widening_layers
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
@@ -139,24 +138,17 @@ def _fix(subject: Subject, field: AxisField, missing: int) -> str:
     if max(dilations) > 1:
         longer = [*dilations, *(d for d in more for _ in range(each))]
         text += f"dilations = {schedule(longer)}\n"
-    return text + _code(last, more)
+    return text + _code(subject, last, more)
 
 
-def _code(last: Spread, dilations: Sequence[int]) -> str:
+def _code(subject: Subject, last: Spread, dilations: Sequence[int]) -> str:
     """A layer like the last one, its padding scaled with the dilation."""
-    inputs, outputs = last.layer.channels
-    groups = last.layer.groups if inputs == outputs else 1
-
-    def dilated(window: Window, by: int) -> Window:
-        return Window(window.kernel_size, 1, by, window.left * by // window.dilation)
-
-    lines = [
-        replace(
-            last.layer,
-            channels=(outputs, outputs),
-            groups=groups,
-            windows={axis: dilated(w, d) for axis, w in last.layer.windows.items()},
-        ).code
-        for d in dilations
-    ]
+    layer = last.layer
+    inputs, outputs = layer.channels
+    like = {
+        "in_channels": outputs,
+        "stride": (1,) * len(layer.windows),
+        "groups": layer.groups if inputs == outputs else 1,
+    }
+    lines = [redilated(subject, layer, dict.fromkeys(layer.windows, d), **like) for d in dilations]
     return "\n".join(lines)

@@ -4,7 +4,9 @@ What it finds
     Two convolutions with nothing but affine operators between them (a bias, batch normalisation in
     inference, dropout), one of them 1x1, that are one convolution of far fewer multiplications: a
     warning, for a non-linearity is missing or one layer is too many. Where the channels between are
-    few, as in linear bottlenecks, the pair is a factorisation: nothing is said.
+    few, as in linear bottlenecks, the pair is a factorisation: nothing is said. Where the second
+    is padded and something before it adds a constant, the one layer gives the same away from the
+    border alone: the padding holds zeros, not that constant. The message says which.
 
     Convolutions that widen the field when what they read sees past the ends of the input from every
     position already: a note with what they cost. That is usual at the end of a deep classifier,
@@ -31,8 +33,7 @@ Settings
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 from typing import Any
 
@@ -46,6 +47,7 @@ from atrous.graph.region import Box, Region, box_shape
 from atrous.graph.rule import Operand, Pointwise
 from atrous.lint.facts.along import Layer, declared_axis, layer_of, macs, named, readers
 from atrous.lint.facts.causes import ancestors
+from atrous.lint.facts.modules import code_of
 from atrous.lint.facts.widening import widening_layers
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
@@ -116,39 +118,119 @@ def _collapsing(subject: Subject, saving: float) -> Iterator[Found]:
             continue
         if any(len(reading[n.name]) > 1 or n.name in outputs for n in (at, *between)):
             continue
-        merged = _merged(first, second, bias=bool(between) or first.bias or second.bias)
+        windows = _merged(first, second)
         pair = macs([first.node, second.node])
-        if merged is None or (cost := _cost(merged)) > pair * (1 - saving):
+        if windows is None:
             continue
-        if all(_is_affine(n, evaluator) for n in between):
-            yield Found(
-                f"{first.code} ('{at.label}') and {second.code} have no non-linearity between "
-                f"them: together they are one convolution of {cost:,} multiplications instead of "
-                f"{pair:,}",
-                node,
-                fix=f"{merged.code}  # or an activation behind '{at.label}'",
-                numbers={"macs": pair, "merged": cost, "first": at.label},
-            )
+        cost = _cost(first, second, windows)
+        if cost <= pair * (1 - saving) and all(_is_affine(n, evaluator) for n in between):
+            everywhere = not _is_padded(second) or not _adds(first, between, evaluator)
+            yield _pair(subject, first, second, windows, (pair, cost), bool(between), everywhere)
 
 
-def _merged(first: Layer, second: Layer, *, bias: bool) -> Layer | None:
-    """The one convolution that two make of which one has single taps; None if neither has."""
+def _pair(
+    subject: Subject,
+    first: Layer,
+    second: Layer,
+    windows: Mapping[int, Window],
+    costs: tuple[int, int],
+    between: bool,
+    everywhere: bool,
+) -> Found:
+    pair, cost = costs
+    one = _one(subject, first, second, windows, between or first.bias or second.bias)
+    where, but = "", ""
+    if not everywhere:
+        where = "away from the border "
+        but = (
+            f". At the border they are not: the padding of '{second.node.label}' holds zeros, not "
+            f"the constant that is added before it"
+        )
+    return Found(
+        f"{code_of(subject, first)} ('{first.node.label}') and {code_of(subject, second)} have no "
+        f"non-linearity between them: {where}together they are one convolution of {cost:,} "
+        f"multiplications instead of {pair:,}{but}",
+        second.node,
+        fix=f"# for all from '{first.node.label}' to '{second.node.label}'; "
+        f"or an activation behind '{first.node.label}'\n{one}",
+        numbers={
+            "macs": pair, "merged": cost, "first": first.node.label, "everywhere": everywhere,
+        },
+    )  # fmt: skip
+
+
+def _merged(first: Layer, second: Layer) -> dict[int, Window] | None:
+    """The windows of the one convolution that two make of which one has single taps, by axis; None
+    if neither has."""
     windows = {}
     for axis, a in first.windows.items():
         b = second.windows[axis]
-        if a.kernel_size == 1 and a.stride == 1 and a.left == 0:
+        if a.kernel_size == 1 and a.stride == 1 and a.left == 0 and _right(first, axis) <= 0:
             windows[axis] = b
-        elif b.kernel_size == 1 and b.left == 0:
+        elif b.kernel_size == 1 and b.left == 0 and _right(second, axis) <= 0:
             windows[axis] = Window(a.kernel_size, a.stride * b.stride, a.dilation, a.left)
         else:
             return None
-    channels = first.channels[0], second.channels[1]
-    return replace(second, windows=windows, channels=channels, bias=bias)
+    return windows
 
 
-def _cost(layer: Layer) -> int:
-    taps = prod(w.kernel_size for w in layer.windows.values())
-    return prod(layer.node.shape) * layer.channels[0] * taps
+def _right(layer: Layer, axis: int) -> int:
+    """Positions that a layer reads past the end of what it reads."""
+    window = layer.windows[axis]
+    last = (layer.node.shape[axis] - 1) * window.stride - window.left + window.span
+    return last - layer.node.operands[0].shape[axis]
+
+
+def _is_padded(layer: Layer) -> bool:
+    return any(w.left > 0 or _right(layer, axis) > 0 for axis, w in layer.windows.items())
+
+
+def _adds(first: Layer, between: Iterable[Node], evaluator: Evaluator) -> bool:
+    """Whether zeros become anything else, or may in training, up to the second layer."""
+    return first.bias or any(n.parameters or not _keeps_zero(n, evaluator) for n in between)
+
+
+def _keeps_zero(node: Node, evaluator: Evaluator) -> bool:
+    box = _box(node)
+    with evaluating():
+        zero = _on_box(node, torch.zeros(box_shape(box), dtype=torch.float64), box, evaluator)
+    return not bool(zero.any())
+
+
+def _one(
+    subject: Subject, first: Layer, second: Layer, windows: Mapping[int, Window], bias: bool
+) -> str:
+    """Code for the one layer."""
+    axes = sorted(windows)
+    like: dict[str, Any] = {
+        "in_channels": first.channels[0],
+        "out_channels": second.channels[1],
+        "stride": tuple(windows[axis].stride for axis in axes),
+        "bias": bias,
+    }
+    for layer, other in ((second, first), (first, second)):
+        if all(other.windows[axis].kernel_size == 1 for axis in axes) and not _is_padded(other):
+            return code_of(subject, layer, **like)
+    return code_of(
+        subject,
+        second,
+        kernel_size=tuple(windows[axis].kernel_size for axis in axes),
+        padding=tuple(windows[axis].left for axis in axes),
+        dilation=tuple(windows[axis].dilation for axis in axes),
+        padding_mode="zeros",
+        **like,
+    )
+
+
+def _cost(first: Layer, second: Layer, windows: Mapping[int, Window]) -> int:
+    taps = prod(w.kernel_size for w in windows.values())
+    return prod(second.node.shape) * first.channels[0] * taps
+
+
+def _box(node: Node) -> Box:
+    """A few positions of every channel."""
+    shape = node.shape
+    return tuple((0, n if axis == 1 else min(n, _POSITIONS)) for axis, n in enumerate(shape))
 
 
 def _is_affine(node: Node, evaluator: Evaluator) -> bool:
@@ -158,7 +240,7 @@ def _is_affine(node: Node, evaluator: Evaluator) -> bool:
     shape = node.shape
     if not operand.dtype.is_floating_point or operand.shape != shape or len(shape) < 2:
         return False
-    box = tuple((0, n if axis == 1 else min(n, _POSITIONS)) for axis, n in enumerate(shape))
+    box = _box(node)
     generator = torch.Generator().manual_seed(0)
     with evaluating():
         try:

@@ -3,9 +3,10 @@
 What it finds
     At this input size, convolutions with taps that no output uses: their distance from the output's
     own position is at least the length of the map. Of a kernel of 3 only the centre is left then: a
-    1x1 convolution in disguise. Zeros that a layer before has put around the map count as padding,
-    as in causal networks; mirrored values do not. A convolution that is called several times is
-    judged over all calls.
+    1x1 convolution in disguise. Zeros that padding directly before has put around the map count, as
+    in causal networks; mirrored values and other constants do not, nor does what a layer before
+    makes of padding: its bias is data. A convolution that is called several times is judged over
+    all calls.
 
     A note says which convolutions read padding in more than `max-padding-share` of all reads.
 
@@ -34,7 +35,7 @@ Settings
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -45,6 +46,7 @@ from torch import nn
 from atrous.geometry.primitives import Window
 from atrous.geometry.relation import Flags
 from atrous.graph.program import Node
+from atrous.graph.rule import Movement
 from atrous.lint.facts.layers import has_weights, percent, short, windows
 from atrous.lint.facts.modules import constructor, convolution_of, with_dilation
 from atrous.lint.rule import Case, Found, lint_rule
@@ -70,21 +72,32 @@ def _good() -> Iterator[Case]:
     yield Case(nn.MaxPool2d(3, padding=1), (1, 2, 1, 1))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Axis:
     """What the taps of a window read along one axis.
 
     Attributes:
         window: the window.
-        length: positions of the map that hold data.
+        outputs: how often it stands there.
+        data: which positions of the map hold anything but zeros of padding.
         used: per tap, whether any output reads data with it.
         share: share of the reads that fall on data.
     """
 
     window: Window
-    length: int
+    outputs: int
+    data: Flags
     used: Flags
     share: float
+
+    @property
+    def length(self) -> int:
+        """Positions of the map that hold data."""
+        return int(self.data.sum())
+
+
+_Calls = list[tuple[Node, list[_Axis]]]
+"""The calls of one convolution."""
 
 
 @lint_rule(
@@ -97,20 +110,20 @@ class _Axis:
 )
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find taps that read padding only, and convolutions that mostly do."""
-    calls: dict[tuple[str, ...], list[tuple[Node, list[_Axis]]]] = {}
+    calls: dict[tuple[str, ...], _Calls] = {}
     for node in subject.program.nodes.values():
         if has_weights(node) and windows(node):
             axes = _axes(subject, node)
             if axes:
                 calls.setdefault(node.parameters or (node.name,), []).append((node, axes))
     for own in calls.values():
-        node, axes = own[0]
+        axes = own[0][1]
         used = [np.any([a[k].used for _, a in own], axis=0) for k in range(len(axes))]
         on_padding = 1 - max(prod(axis.share for axis in a) for _, a in own)
         if not all(flags.all() for flags in used):
-            yield _dead(subject, node, axes, used, on_padding, settings["max-padding-share"])
+            yield _dead(subject, own, used, on_padding, settings["max-padding-share"])
         elif on_padding > settings["max-padding-share"]:
-            yield _mostly(subject, node, axes, on_padding, settings["max-padding-share"])
+            yield _mostly(subject, own, on_padding, settings["max-padding-share"])
 
 
 def _axes(subject: Subject, node: Node) -> list[_Axis]:
@@ -127,14 +140,38 @@ def _axes(subject: Subject, node: Node) -> list[_Axis]:
 
 
 def _data(subject: Subject, name: str, axis: int) -> Flags:
-    """Which positions of a value along an axis depend on the input at all."""
+    """Which positions of a value along an axis hold anything but zeros of padding.
+
+    Positions that do not depend on the input are no padding for that: behind a layer with a bias
+    they hold the bias, and weights that read them learn.
+    """
     value = subject.program.nodes[name]
-    data = np.ones(value.shape[axis], dtype=bool)
-    field = subject.fields.get(name)
-    for own in field.axes if field is not None else ():
-        if own.output_axis == axis and own.lineage.live is not None:
-            data &= own.lineage.live
-    return data
+    found = np.ones(value.shape[axis], dtype=bool)
+    # The positions of `found` that come from elsewhere, and where they lie there.
+    mine = theirs = np.arange(len(found))
+    while isinstance(value.description, Movement) and len(value.description.reads) == 1:
+        read = value.description.reads[0]
+        link = read.links[axis] if read.split is None and read.merge is None else None
+        if link is None:
+            break
+        # Pads and crops read one position or none.
+        at, inputs, _ = link.relation.reads(theirs)
+        none = np.ones(len(mine), dtype=bool)
+        none[at] = False
+        if none.any():
+            if not _pads_with_zeros(value):
+                break
+            found[mine[none]] = False
+        if len(at) != len(mine) - int(none.sum()):
+            break
+        mine, theirs, axis = mine[at], inputs, link.axis
+        value = subject.program.nodes[read.operand.name]
+    return found
+
+
+def _pads_with_zeros(node: Node) -> bool:
+    args = node.call.args if node.call is not None else {}
+    return "pad" in args and float(args.get("value") or 0.0) == 0.0
 
 
 def _on(window: Window, outputs: int, data: Flags) -> _Axis:
@@ -146,14 +183,12 @@ def _on(window: Window, outputs: int, data: Flags) -> _Axis:
         inside[inside] = data[at[inside]]
         used.append(bool(inside.any()))
         hits += int(inside.sum())
-    return _Axis(
-        window, int(data.sum()), np.array(used), hits / max(outputs * window.kernel_size, 1)
-    )
+    share = hits / max(outputs * window.kernel_size, 1)
+    return _Axis(window, outputs, data, np.array(used), share)
 
 
-def _dead(
-    subject: Subject, node: Node, axes: list[_Axis], used: list[Flags], share: float, most: float
-) -> Found:
+def _dead(subject: Subject, calls: _Calls, used: list[Flags], share: float, most: float) -> Found:
+    node, axes = calls[0]
     taps, alive = prod(map(len, used)), prod(int(flags.sum()) for flags in used)
     disguise = ": it is a 1x1 convolution in disguise" if alive == 1 and len(axes) == 2 else ""
     if alive == 1 and len(axes) != 2:
@@ -164,16 +199,17 @@ def _dead(
         f"{taps - alive} of {taps} taps read padding at every position{disguise}: "
         f"{_what(axes)}, and {percent(share)} of all reads fall on padding",
         node,
-        _fix(subject, node, axes, most),
+        _fix(subject, calls, most),
         {"taps": taps, "used": alive, "padding": share, "map": [axis.length for axis in axes]},
     )
 
 
-def _mostly(subject: Subject, node: Node, axes: list[_Axis], share: float, most: float) -> Found:
+def _mostly(subject: Subject, calls: _Calls, share: float, most: float) -> Found:
+    node, axes = calls[0]
     return Found(
         f"{percent(share)} of all reads fall on padding: {_what(axes)}",
         node,
-        _fix(subject, node, axes, most),
+        _fix(subject, calls, most),
         {"padding": share, "map": [axis.length for axis in axes]},
         "note",
     )
@@ -186,28 +222,66 @@ def _what(axes: list[_Axis]) -> str:
     return f"kernel {kernel}{dilated} on a map of {short(axis.length for axis in axes)}"
 
 
-def _fix(subject: Subject, node: Node, axes: list[_Axis], most: float) -> str:
-    """The largest dilation, the same part of it on every axis, with which enough reads are data."""
-    largest = max(axis.window.dilation for axis in axes)
-    for rate in range(largest - 1, 0, -1):
-        smaller = [
-            _redilated(axis, max(1, axis.window.dilation * rate // largest)) for axis in axes
-        ]
-        on_padding = 1 - prod(axis.share for axis in smaller)
-        if all(axis.used.all() for axis in smaller) and on_padding <= most:
-            return with_dilation(subject, node, tuple(a.window.dilation for a in smaller))
+def _fix(subject: Subject, calls: _Calls, most: float) -> str:
+    """The largest dilation, the same part of it on every axis, with which enough reads are data;
+    where there is only one position, one tap. "" where neither helps."""
+    node, axes = calls[0]
     module = convolution_of(subject, node)
-    if largest == 1 and all(axis.length == 1 for axis in axes) and module is not None:
-        ones = (1,) * len(axes)
-        return constructor(subject, node, kernel_size=ones, padding=(0,) * len(axes))
+    same = module is not None and module.padding == "same"
+    padded = module.padding_mode if module is not None else "zeros"
+    largest = max((a.window.dilation for a in axes if a.window.kernel_size > 1), default=1)
+    for rate in range(largest - 1, 0, -1):
+        dilation = tuple(
+            a.window.dilation if a.window.kernel_size == 1
+            else max(1, a.window.dilation * rate // largest)
+            for a in axes
+        )  # fmt: skip
+        smaller = [
+            [_redilated(a, d, same) for a, d in zip(own, dilation, strict=True)] for _, own in calls
+        ]
+        if _is_sound(smaller, most):
+            return with_dilation(subject, node, dilation)
+    ones = (1,) * len(axes)
+    single = [[_of_one_tap(a) for a in own] for _, own in calls]
+    if largest == 1 and padded == "zeros" and _is_sound(single, most):
+        return constructor(subject, node, kernel_size=ones, padding=(0,) * len(axes), dilation=ones)
     return ""
 
 
-def _redilated(axis: _Axis, dilation: int) -> _Axis:
-    """The same with another dilation and its taps as one-sided as they are."""
-    window = axis.window
-    # Without padding of its own, zeros were put there before: it looks back.
-    left = window.left * dilation // window.dilation or (window.kernel_size - 1) * dilation
-    outputs = -(-axis.length // window.stride)
+def _is_sound(calls: Sequence[Sequence[_Axis | None]], most: float) -> bool:
+    """Whether all calls are possible, and nothing is left to find."""
+    own = [[axis for axis in axes if axis is not None] for axes in calls]
+    if any(len(a) < len(b) for a, b in zip(own, calls, strict=True)):
+        return False
+    used = [np.any([axes[k].used for axes in own], axis=0) for k in range(len(own[0]))]
+    share = 1 - max(prod(axis.share for axis in axes) for axes in own)
+    return all(bool(flags.all()) for flags in used) and share <= most
+
+
+def _redilated(axis: _Axis, dilation: int, same: bool) -> _Axis | None:
+    """The same with another dilation and as many outputs; None where no padding does that."""
+    window, data = axis.window, axis.data
+    less = (window.kernel_size - 1) * (window.dilation - dilation)
+    left = window.left - less // 2
+    if same:
+        left = (window.kernel_size - 1) * dilation // 2
+    elif window.left == 0 and less:
+        # Zeros were put there before, on one side as in causal layers or on both: fewer of them.
+        where = np.flatnonzero(data)
+        before, after = (int(where[0]), len(data) - 1 - int(where[-1])) if len(where) else (0, 0)
+        first = less // 2 if after else less
+        if before < first or after < less - first:
+            return None
+        left, data = 0, data[first : len(data) - (less - first)]
+    elif less % 2 or left < 0:
+        return None
     smaller = Window(window.kernel_size, window.stride, dilation, left)
-    return _on(smaller, outputs, np.ones(axis.length, dtype=bool))
+    return _on(smaller, axis.outputs, data)
+
+
+def _of_one_tap(axis: _Axis) -> _Axis | None:
+    """The same with a kernel of 1 and no padding; None where that has other outputs."""
+    stride = axis.window.stride
+    if (len(axis.data) - 1) // stride + 1 != axis.outputs:
+        return None
+    return _on(Window(1, stride), axis.outputs, axis.data)

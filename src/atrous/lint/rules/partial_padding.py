@@ -35,7 +35,7 @@ from torch import nn
 from atrous.geometry.primitives import Window
 from atrous.graph.program import Node
 from atrous.lint.facts.layers import has_weights, short, windows
-from atrous.lint.facts.modules import constructor
+from atrous.lint.facts.modules import constructor, convolution_of
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 
@@ -102,7 +102,7 @@ def _found(subject: Subject, node: Node, short_of: Mapping[int, tuple[Window, in
         f"{short(needed)} to keep the map: it shrinks from {before} to {after}, and zeros enter at "
         "the border all the same",
         node,
-        _fix(subject, node),
+        _fix(subject, node, short_of),
         {
             "padding": [padding for _, padding, _ in rows],
             "needed": needed,
@@ -112,8 +112,18 @@ def _found(subject: Subject, node: Node, short_of: Mapping[int, tuple[Window, in
     )
 
 
-def _fix(subject: Subject, node: Node) -> str:
-    own = [window for _, window in sorted(windows(node).items())]
-    if any((window.span - 1) % 2 for window in own):
+def _fix(subject: Subject, node: Node, short_of: Mapping[int, tuple[Window, int, int]]) -> str:
+    """Padding that keeps the map along the axes that are short; the others stay as they are."""
+    module = convolution_of(subject, node)
+    if module is None or isinstance(module.padding, str):
+        return ""
+    odd = any((window.span - 1) % 2 for window, _, _ in short_of.values())
+    if odd and len(short_of) < len(windows(node)):
+        return ""
+    if odd:
         return constructor(subject, node, padding="same")
-    return constructor(subject, node, padding=tuple((window.span - 1) // 2 for window in own))
+    padding = tuple(
+        (short_of[axis][0].span - 1) // 2 if axis in short_of else own
+        for axis, own in zip(sorted(windows(node)), module.padding, strict=True)
+    )
+    return constructor(subject, node, padding=padding)

@@ -34,7 +34,6 @@ Settings
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -49,6 +48,7 @@ from atrous.lint.facts.along import declared_axis, layer_of, on_axis, window_alo
 from atrous.lint.facts.causes import ancestors
 from atrous.lint.facts.layers import listed
 from atrous.lint.facts.lookahead import Ahead, Clock, ahead, aheads, clock_of, origin
+from atrous.lint.facts.modules import code_of, convolution_of
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 
@@ -200,7 +200,7 @@ def _found(
     adding = _adding(nodes, by)
     own = on_axis(subject.fields.get(first.name), axis)
     layer = layer_of(first)
-    what = f", {layer.code}," if layer is not None else ""
+    what = f", {code_of(subject, layer)}," if layer is not None else ""
     answer = f" '{label}'" if len(program.outputs) > 1 else ""
     message = (
         f"the model is declared causal, but output {worst.output}{answer} reads input "
@@ -218,7 +218,7 @@ def _found(
     return Found(
         message,
         first,
-        fix=_fix(first, own, axis),
+        fix=_fix(subject, first, own, axis),
         numbers={
             "ahead": worst.by,
             "output": worst.output,
@@ -264,12 +264,12 @@ def _may_be_masked(subject: Subject, node: Node) -> bool:
     return False
 
 
-def _fix(node: Node, field: AxisField | None, axis: int) -> str:
+def _fix(subject: Subject, node: Node, field: AxisField | None, axis: int) -> str:
     """What to write instead."""
     description = node.description
     window = window_along(node, field)
     if field is not None and window is not None and field.output_axis is not None:
-        return _padded_left(node, window, field.output_axis)
+        return _padded_left(subject, node, window, field.output_axis)
     if isinstance(description, Movement) and field is not None and field.output_axis is not None:
         return _plainly_padded(node, field.output_axis)
     if isinstance(description, Global):
@@ -298,7 +298,7 @@ def _plainly_padded(node: Node, axis: int) -> str:
     return f"x = F.pad(x, {(0, 0) * (len(node.shape) - 1 - axis) + (left, 0)})" if left > 0 else ""
 
 
-def _padded_left(node: Node, window: Window, axis: int) -> str:
+def _padded_left(subject: Subject, node: Node, window: Window, axis: int) -> str:
     left = window.span - 1
     amounts = (0, 0) * (len(node.shape) - 1 - axis) + (left, 0)
     assert isinstance(node.description, Local)
@@ -308,8 +308,12 @@ def _padded_left(node: Node, window: Window, axis: int) -> str:
     code = f"x = F.pad(x, {amounts}{value})"
     if layer is None:
         return code + "  # and padding=0"
-    windows = {
-        a: Window(w.kernel_size, w.stride, w.dilation, 0 if a == axis else w.left)
-        for a, w in layer.windows.items()
-    }
-    return f"{code}\nx = {replace(layer, windows=windows).code}(x)"
+    module = convolution_of(subject, node)
+    told = [layer.windows[a].left for a in sorted(layer.windows)]
+    mode = "zeros"
+    if module is not None and module.padding_mode != "zeros":
+        # What mirrors or wraps is padded before the window slides.
+        mode, told = module.padding_mode, list(module.padding)
+    padding = tuple(0 if a == axis else p for a, p in zip(sorted(layer.windows), told, strict=True))
+    mode = mode if any(padding) else "zeros"
+    return f"{code}\nx = {code_of(subject, layer, padding=padding, padding_mode=mode)}(x)"

@@ -36,13 +36,13 @@ Use instead
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from math import gcd
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 
 from atrous.analysis.coverage.liveness import Liveness
+from atrous.geometry.primitives import Window
 from atrous.geometry.relation import Flags
 from atrous.graph.program import Node
 from atrous.graph.rule import Movement
@@ -178,23 +178,55 @@ def _left(unread: Flags, axis: int) -> int:
 
 
 def _fix(subject: Subject, node: Node) -> str:
+    """The same convolution with the smallest change that reads all of its map, and has as many
+    outputs, in all of its calls; "" if there is none."""
     module = convolution_of(subject, node)
-    own = list(windows(node).values())
-    if module is None or not own or isinstance(module.padding, str):
+    if module is None or module.transposed or module.padding == "same":
         return ""
-    kernel, padding, dilation = [], [], []
-    for window, pad in zip(own, module.padding, strict=True):
-        k, d = window.kernel_size, window.dilation
-        if gcd(d, window.stride) > 1:
-            k, pad, d = window.kernel_size, pad // d, 1
-        wider = k if k >= window.stride else k + 2 * -(-(window.stride - k) // 2)
-        kernel.append(wider)
-        dilation.append(d)
-        padding.append(pad + (wider - k) * d // 2)
+    shapes = [
+        (call.operands[0].shape, call.shape)
+        for call in subject.program.nodes.values()
+        if call.place.module == node.place.module and windows(call)
+    ]
+    count = len(module.kernel_size)
+    padding = (0,) * count if isinstance(module.padding, str) else module.padding
+    found = []
+    for k, p in enumerate(padding):
+        # Other borders than zeros are padded before the convolution.
+        apart = 0 if module.padding_mode == "zeros" else 2 * p
+        lengths = {(a[k - count] - apart, b[k - count]) for a, b in shapes}
+        window = Window(module.kernel_size[k], module.stride[k], module.dilation[k], p)
+        own = next((w for w in _nearby(window) if all(_reads_all(w, *n) for n in lengths)), None)
+        if own is None or (module.padding_mode != "zeros" and own.left > p):
+            return ""
+        found.append(own)
     return constructor(
         subject,
         node,
-        kernel_size=tuple(kernel),
-        padding=tuple(padding),
-        dilation=tuple(dilation),
+        kernel_size=tuple(w.kernel_size for w in found),
+        padding=tuple(w.left for w in found),
+        dilation=tuple(w.dilation for w in found),
     )
+
+
+def _nearby(window: Window) -> Iterator[Window]:
+    """The window and what could stand in its place, the smallest change first: its kernel with
+    smaller dilations, then larger kernels up to one more than the stride."""
+    yield window
+    stride, span = window.stride, window.span
+    for kernel in range(window.kernel_size, max(window.kernel_size, stride + 1) + 1):
+        for dilation in dict.fromkeys((1, *range(window.dilation, 1, -1))):
+            # The centre stays where it is, as far as it can.
+            wanted = window.left + ((kernel - 1) * dilation + 1 - span) / 2
+            nearest = sorted(range(window.left + span + 1), key=lambda p: abs(p - wanted))
+            for left in nearest[: stride + 1]:
+                yield Window(kernel, stride, dilation, left)
+
+
+def _reads_all(window: Window, inputs: int, outputs: int) -> bool:
+    """Whether a window padded alike on both sides has so many outputs, and leaves nothing out."""
+    if (inputs + 2 * window.left - window.span) // window.stride + 1 != outputs:
+        return False
+    relation = window.relation(outputs, inputs)
+    _, read, _ = relation.reads(np.arange(outputs, dtype=np.int64))
+    return len(np.unique(read)) == inputs
