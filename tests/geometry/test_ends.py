@@ -79,5 +79,5 @@ def test_a_wrong_end_is_noticed() -> None:
     x = Lineage.input(4)
     right = Lineage(4, [Edge(padded(4, 0, 0), x)])
     # The second output reads the second input alone; the matrix has it read the first as well.
-    with pytest.raises(AssertionError, match=r"\(1, 1\) == \(0, 1\)"):
+    with pytest.raises(AssertionError, match="At index 0 diff"):
         assert_ends(right, np.tri(4, dtype=bool))

@@ -61,13 +61,14 @@ class _Then(nn.Module):
         if self.what == "flip":
             return x.flip(-1)
         if self.what == "twice":
-            return self.conv(x.flip(-1)).flip(-1)
+            x = self.conv(x.flip(-1))
+            return x.flip(-1)
         if self.what == "last":
-            return x - x[..., -1:]
+            return x.sub(x[..., -1:])
         if self.what == "first":
             return x - x[..., :1]
         if self.what == "blocks":
-            return x + x.unflatten(-1, (8, 4)).flip(2).flatten(2)
+            return x + x.reshape(1, 4, 8, 4).flip(2).reshape(1, 4, 32)
         if self.what == "size":
             return F.interpolate(x, size=50)
         if self.what == "factor":
