@@ -114,7 +114,7 @@ def test_files_modules_and_saved_programs(
         (["--nonsense"], "No such option"),
         (["--batch", "0"], "--batch must be at least 1, got 0"),
         (["--depth", "two"], "--depth"),
-        (["--node", "layer1", "--output", "output"], "must not be given together"),
+        (["--node", "layer1", "--output", "output"], "must not both be given"),
         (["--node", "layer1", "--html", "a.html"], "must be given without --node"),
         (["--html", "/"], "got the folder '/'"),
         (["torch.nn:Identity"], "--input must be given for 'torch.nn:Identity'"),

@@ -63,5 +63,5 @@ def test_empty_taps() -> None:
     nothing = np.zeros(0, dtype=np.int64)
     assert density(nothing) == 0.0
     assert len(holes(nothing)) == 0
-    with pytest.raises(ValueError, match="taps must not be empty"):
+    with pytest.raises(ValueError, match="taps must hold at least one position, got none"):
         uniformity(nothing, nothing)

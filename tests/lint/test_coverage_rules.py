@@ -243,3 +243,35 @@ def test_examples_of_a_rule(code: str) -> None:
         assert case.path is None or case.path in [f.path for f in found]
     for case in rule.good():
         assert not linted(case.model, case.x, code, declared=case.declared, settings=case.settings)
+
+
+@pytest.mark.parametrize(
+    ("mode", "length", "rate"),
+    [("circular", 33, 2), ("circular", 32, 2), ("zeros", 33, 2), ("reflect", 30, 3)],
+)
+def test_interleaved_networks_that_padding_mixes_at_the_ends(
+    mode: str, length: int, rate: int
+) -> None:
+    net = nn.Sequential(
+        *(nn.Conv1d(1, 1, 3, padding=rate, dilation=rate, padding_mode=mode) for _ in range(2))
+    ).double()
+    # The oracle: rows of the Jacobian that read positions of several remainders.
+    x = torch.randn(1, 1, length, dtype=torch.float64)
+    jacobian = torch.autograd.functional.jacobian(lambda v: net(v)[0, 0], x)[:, 0, 0]
+    mixed = sum(len({int(k) % rate for k in row.nonzero()}) > 1 for row in jacobian)
+    message = only(linted(net, x, "interleaved")).message
+    assert ("never mix" in message) is (mixed == 0)
+    assert (f"at the ends, where {mixed} outputs read" in message) is (mixed > 0)
+
+
+def test_every_input_is_read_where_padding_keeps_the_length_alone() -> None:
+    x = torch.ones(1, 1, 16, 16, requires_grad=True)
+    read = {}
+    for padding in (0, 6):
+        net = nn.Conv2d(1, 1, 3, dilation=6, padding=padding)
+        nn.init.ones_(net.weight)
+        (grad,) = torch.autograd.grad(net(x).sum(), x)
+        read[padding] = int((grad != 0).sum())
+    # Without padding 4 outputs read 4 positions at each of 3 taps along an axis: 12 of 16.
+    assert read == {0: 12 * 12, 6: 16 * 16}
+    assert "with padding that keeps the length" in find_rule("holes").page

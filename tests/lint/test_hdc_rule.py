@@ -35,6 +35,12 @@ def test_it_is_silent_where_both_accept(rates: tuple[int, ...]) -> None:
     assert linted(nn.Sequential(nn.Conv1d(1, 1, 1), *_chain(*rates)), (1, 1, 128), "hdc") == []
 
 
+def test_a_single_layer_has_no_bound_and_is_not_judged() -> None:
+    assert linted(_chain(4), (1, 1, 64), "hdc") == []
+    # Two have one: M_2 = r_2.
+    assert "rates (4, 4): M_2 is 4" in only(linted(_chain(4, 4), (1, 1, 64), "hdc")).message
+
+
 def test_branches_side_by_side_are_no_schedule() -> None:
     class Pyramid(nn.Module):
         def __init__(self) -> None:

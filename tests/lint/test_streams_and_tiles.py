@@ -91,6 +91,86 @@ def test_ways_of_reading_all(what: str, way: str | None, severity: str | None) -
     assert [f.severity for f in tiled] == ([] if severity is None else [severity])
 
 
+class Blocks(nn.Module):
+    """A convolution, and something done to its result or to blocks of it."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self.conv, self.what = nn.Conv1d(2, 2, 3, padding=1), what
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv(x)
+        if self.what == "size":
+            return F.interpolate(F.avg_pool1d(y, 4), size=x.shape[-1])
+        batch, channels, length = y.shape
+        if self.what == "last":
+            return y - y[..., -1:]
+        if self.what == "first":
+            return y - y[..., :1]
+        if self.what == "twice":
+            return y.flip(-1).cos().flip(-1)
+        strided = y.view(batch, channels, 8, length // 8)
+        near = y.view(batch, channels, length // 4, 4)
+        if self.what == "flip of blocks":
+            return y + strided.flip(2).reshape(y.shape)
+        if self.what == "flip inside":
+            return y + near.flip(3).reshape(y.shape)
+        if self.what == "attention across":
+            z = strided.permute(0, 3, 2, 1)
+            return F.scaled_dot_product_attention(z, z, z).permute(0, 3, 2, 1).reshape(y.shape)
+        z = near.permute(0, 2, 3, 1)
+        return F.scaled_dot_product_attention(z, z, z).permute(0, 3, 1, 2).reshape(y.shape)
+
+
+def look_ahead(model: nn.Module, length: int) -> int:
+    """How far any output reads ahead, by autograd."""
+    x = torch.randn(1, 2, length, dtype=torch.float64)
+    jacobian = torch.autograd.functional.jacobian(lambda v: model(v)[0].sum(0), x)
+    reads = jacobian.abs().sum((1, 2))
+    return max(int(row.nonzero().max()) - k for k, row in enumerate(reads) if row.any())
+
+
+@pytest.mark.parametrize(
+    ("what", "streams"),
+    [
+        ("last", False),
+        ("flip of blocks", False),
+        ("attention across", False),
+        ("first", True),
+        ("twice", True),
+        ("flip inside", True),
+        ("attention inside", True),
+        ("size", True),
+    ],
+)
+def test_what_looks_ahead_the_further_the_longer_the_axis_does_not_stream(
+    what: str, streams: bool
+) -> None:
+    model = Blocks(what).double()
+    # The oracle: bounded is what stays the same when the axis is twice as long.
+    assert (look_ahead(model, 32) == look_ahead(model, 64)) is streams
+    found = linted(model, torch.zeros(1, 2, 32, dtype=torch.float64), "ATR502", declared=STREAM)
+    assert ([f.severity for f in found] == ["error"]) is not streams
+    if not streams:
+        assert found[0].numbers["way"] == "ahead"
+
+
+def test_a_length_that_a_factor_gives_is_a_note_and_another_an_error() -> None:
+    (found,) = linted(Blocks("size"), (1, 2, 32), "ATR502", declared=STREAM)
+    assert (found.severity, found.fix) == ("note", "F.interpolate(x, scale_factor=4)")
+    (other,) = linted(Blocks("size"), (1, 2, 33), "ATR502", declared=STREAM)
+    assert other.severity == "error"
+
+
+def test_a_bounded_look_ahead_longer_than_the_axis_streams() -> None:
+    class Far(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            y = F.avg_pool1d(F.pad(x, (40, 40)), 81, stride=1)
+            return y - y[..., :1]
+
+    assert not ways(Far(), (1, 2, 32))
+
+
 class Banded(nn.Module):
     """Attention to the last few positions, as the remedy says."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from markdown_it import MarkdownIt
 
 from atrous.lint.finding import Finding
 from atrous.lint.judgement import Ignored, Judgement
@@ -90,7 +91,7 @@ def test_sarif_says_where_what_and_how() -> None:
     assert [rule["id"] for rule in rules] == list(lint_rules())
     for rule in rules:
         known = lint_rules()[rule["id"]]
-        assert rule["help"]["text"] == known.page
+        assert rule["help"]["text"].format() == known.page
         assert rule["help"]["markdown"].startswith(known.summary)
         assert rule["defaultConfiguration"]["level"] == known.severity
     nasty, outside, nowhere = run["results"]
@@ -110,6 +111,22 @@ def test_sarif_says_where_what_and_how() -> None:
     assert uri == "file:///not%20here/net%20%231.py"
     assert "physicalLocation" not in nowhere["locations"][0]
     assert [r["level"] for r in run["results"]] == ["warning", "error", "note"]
+
+
+def test_sarif_escapes_placeholders_and_markup_of_models() -> None:
+    path = "d.a{0}.x_in_x.*b*"
+    told = Finding("ATR101", "error", path, f"'{path}' is", fix="s = '{0}' + '```'", name="holes")
+    run = log(told, unjudged=(("ATR101", "no rule for 'a{0}'"),))["runs"][0]
+    message = run["results"][0]["message"]
+    assert message["text"].startswith("'d.a{{0}}.x_in_x.*b*' is")
+    # What a viewer shows: braces halved, and then Markdown.
+    shown = MarkdownIt().render(message["markdown"].format())
+    assert f"<p>'{path}' is</p>" in shown
+    assert "<code class=\"language-python\">s = '{0}' + '```'\n</code>" in shown
+    (notice,) = run["invocations"][0]["toolExecutionNotifications"]
+    assert notice["message"]["text"].format() == "ATR101: no rule for 'a{0}'"
+    for rule in run["tool"]["driver"]["rules"]:
+        assert rule["help"]["text"].format() == lint_rules()[rule["id"]].page
 
 
 def test_fingerprints_survive_moved_lines_and_tell_results_apart() -> None:

@@ -66,7 +66,7 @@ def alias_energy(
     if power.dim() != axes or bool((power < 0).any()):
         raise ValueError(
             f"power must be at least 0 and have {axes} axes, one per axis of taps, got shape "
-            f"{tuple(power.shape)}."
+            f"{tuple(power.shape)}. Leave it out for white noise."
         )
     given = power.detach().cpu().double().numpy()
     return _aliasing.energy_on_grid(given * _aliasing.power_on_grid(found, given.shape), strides)
@@ -152,7 +152,9 @@ def safe_stride(cutoff: float, dilation: int = 1, *, band: float = pi) -> Stride
                 f"{name} must be above 0 and at most pi, got {value}. Give radians per position."
             )
     if dilation < 1:
-        raise ValueError(f"dilation must be at least 1, got {dilation}.")
+        raise ValueError(
+            f"dilation must be at least 1, got {dilation}. Use 1 for an ordinary convolution."
+        )
     return _aliasing.stride_advice(cutoff, dilation, band)
 
 
@@ -192,7 +194,9 @@ def limiting_branch(
         ('head.branches.0.1', True, 1)
     """
     if not 0 < band <= pi * (1 + 1e-12):
-        raise ValueError(f"band must be above 0 and at most pi, got {band}.")
+        raise ValueError(
+            f"band must be above 0 and at most pi, got {band}. Give radians per position."
+        )
     program = capture(model, x)
     return _limits.limiting_branch(program, chosen_node(program, node, output), band=band)
 

@@ -85,10 +85,14 @@ def compare(
     """
     named = _named(designs)
     if not named:
-        raise ValueError("designs must hold at least one model, got none.")
+        raise ValueError(
+            "designs must hold at least one model, got none. Put the models in a list."
+        )
     wrong = [n for n in shifts if not isinstance(n, int) or isinstance(n, bool) or n < 1]
     if wrong:
-        raise ValueError(f"shifts must be whole numbers of 1 or more, got {wrong[0]!r}.")
+        raise ValueError(
+            f"shifts must be whole numbers of 1 or more, got {wrong[0]!r}. Use (1, 2)."
+        )
     if not isinstance(repeats, int) or isinstance(repeats, bool) or repeats < 0:
         raise ValueError(f"repeats must be 0 or more, got {repeats!r}. Use 0 to measure no time.")
     found = compared(named, x, shifts=tuple(shifts), repeats=repeats, seed=seed)

@@ -9,7 +9,7 @@ from torch.export import ExportedProgram
 
 from atrous.analysis.coverage import coverage as _coverage
 from atrous.analysis.coverage.coverage import Coverage, Position
-from atrous.api.arguments import checked_axes, chosen_node
+from atrous.api.arguments import check_depends, checked_axes, chosen_node
 from atrous.graph.capture import Inputs, capture
 
 
@@ -52,7 +52,8 @@ def coverage(
 
     Raises:
         KeyError: if there is no such node, input or output.
-        ValueError: if `at` or `axes` do not fit, or an operator on the way has no rule.
+        ValueError: if `at` or `axes` do not fit, the node does not depend on the input, or an
+            operator on the way has no rule.
         CaptureError: if the model cannot run on `x` or cannot be exported.
 
     Example:
@@ -66,7 +67,7 @@ def coverage(
     """
     program = capture(model, x)
     target = chosen_node(program, node, output)
-    return _coverage.coverage(
+    found = _coverage.coverage(
         program,
         target,
         input=input,
@@ -75,3 +76,7 @@ def coverage(
         exact=exact,
         local=local,
     )
+    if not found.counts.size:
+        # An output in nothing but padding reads nothing either.
+        check_depends(program, target, input=input, node=node, output=output)
+    return found

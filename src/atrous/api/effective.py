@@ -99,10 +99,15 @@ def effective_field(
     """
     if convention not in CONVENTIONS:
         raise ValueError(
-            f"convention must be one of {', '.join(map(repr, CONVENTIONS))}, got {convention!r}."
+            f"convention must be one of {', '.join(map(repr, CONVENTIONS))}, got {convention!r}. "
+            "Leave it out for the usual one."
         )
     if mode not in ("eval", "current"):
-        raise ValueError(f"mode must be 'eval' or 'current', got {mode!r}.")
+        raise ValueError(
+            f"mode must be 'eval' or 'current', got {mode!r}. Use 'current' to measure the model "
+            "in "
+            "the mode it is in."
+        )
     one_of_both(node, output)
     kind = floating_type(model) if isinstance(model, nn.Module) else None
     show = counting("effective field") if progress is True else nullcontext(progress or None)
@@ -110,7 +115,9 @@ def effective_field(
         found = Batches.of(data, dtype=kind, limit=batches, seed=seed, unpack=unpack)
         first = next(found.each, None)
         if first is None:
-            raise ValueError("data must hold at least one batch, got none.")
+            raise ValueError(
+                "data must hold at least one batch, got none. Give a tensor, a shape or a loader."
+            )
         probe = Probe.of(
             model, first, node=node, output=output, input=input, device=device, mode=mode
         )

@@ -9,7 +9,7 @@ from torch.export import ExportedProgram
 
 from atrous.analysis import inspection as _inspection
 from atrous.analysis.fields.field import Field, traced
-from atrous.api.arguments import checked_axes, checked_channels, chosen_node, other_inputs
+from atrous.api.arguments import checked_axes, checked_channels, chosen_node, independent
 from atrous.graph.capture import Inputs, capture
 
 
@@ -76,10 +76,7 @@ def receptive_field(
         what = repr(node or output or "the output")
         if channels is not None:
             what = f"channels {', '.join(map(str, positions or ()))} of {what}"
-        raise ValueError(
-            f"node must depend on the input, but {what} does not depend on {source.name!r}."
-            f"{other_inputs(program, source)} Choose another with input=, output= or node=."
-        )
+        raise independent(program, source, what)
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 from torch.export import ExportedProgram
 
+from atrous.api.arguments import check_depends
 from atrous.graph.capture import Inputs, capture
 from atrous.lint.facts.along import declared_axis
 from atrous.lint.finding import Severity
@@ -70,8 +71,9 @@ def lint(
 
     Raises:
         KeyError: if there is no such input or output.
-        ValueError: if a rule, a setting or a severity does not exist, in a comment too; the message
-            names the nearest. If no positions lie along `axis`.
+        ValueError: if the output does not depend on the input, or a rule, a setting or a severity
+            does not exist, in a comment too; the message names the nearest. If no positions lie
+            along `axis`.
         CaptureError: if the model cannot run on `x` or cannot be exported.
 
     Example:
@@ -97,7 +99,7 @@ def lint(
     )  # fmt: skip
     program = capture(model, x)
     source = program.input(input)
-    program.output(output)
+    check_depends(program, program.output(output), input=input, node=None, output=output)
     subject = Subject(
         program,
         model if isinstance(model, nn.Module) else None,

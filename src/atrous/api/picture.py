@@ -37,5 +37,5 @@ def picture(
         ■ · · ■ · · ■
     """
     if width < 20:
-        raise ValueError(f"width must be at least 20, got {width}.")
+        raise ValueError(f"width must be at least 20, got {width}. Leave it out for the usual one.")
     return pictures.picture(result, width=width)

@@ -6,7 +6,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from atrous.analysis.coverage.route_tree import RouteTree, route_tree
-from atrous.api.arguments import checked_axes, chosen_node
+from atrous.api.arguments import check_depends, checked_axes, chosen_node
 from atrous.graph.capture import Inputs, capture
 
 
@@ -39,8 +39,8 @@ def routes(
 
     Raises:
         KeyError: if there is no such node, input or output.
-        ValueError: if `at` or `axis` do not fit, an operator on the way has no rule, or there are
-            more than 200,000 edges.
+        ValueError: if `at` or `axis` do not fit, the node does not depend on the input, an operator
+            on the way has no rule, or there are more than 200,000 edges.
         CaptureError: if the model cannot run on `x` or cannot be exported.
 
     Example:
@@ -56,4 +56,7 @@ def routes(
     program = capture(model, x)
     target = chosen_node(program, node, output)
     told = checked_axes(axis, len(program.input(input).shape))
-    return route_tree(program, target, input=input, axis=None if told is None else told[0], at=at)
+    found = route_tree(program, target, input=input, axis=None if told is None else told[0], at=at)
+    if not found.readings:
+        check_depends(program, target, input=input, node=node, output=output)
+    return found

@@ -52,7 +52,7 @@ def frequency_response(
     if not 1 <= len(grids) <= weight.dim():
         raise ValueError(
             f"frequencies must be one tensor per axis of taps, got {len(grids)} for a weight of "
-            f"shape {tuple(weight.shape)}."
+            f"shape {tuple(weight.shape)}. Give a list of tensors."
         )
     return _spectrum.frequency_response(weight, grids, per_axis("dilation", dilation, len(grids)))
 
@@ -166,7 +166,7 @@ def chain_response(
     if len(grids) != count:
         raise ValueError(
             f"frequencies must be one tensor per axis, got {len(grids)} for layers that slide "
-            f"along {count}."
+            f"along {count}. Give a list of tensors."
         )
     return found.response(grids)
 

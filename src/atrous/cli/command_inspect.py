@@ -98,43 +98,64 @@ def inspect(
         if any(others):
             raise ValueError(
                 "--against must be given with no other options than --input, --batch, --dtype, "
-                "--repeats, --shifts, --json and --json-file."
+                "--repeats, --shifts, --json and --json-file, got another. Leave that out."
             )
         _set_beside([model, *against], shapes or [], batch, dtype, repeats, shifts, as_json,
                     json_file, console)  # fmt: skip
         return
     if repeats or shifts != "1,2":
-        raise ValueError("--repeats and --shifts must be given with --against.")
+        raise ValueError(
+            "--repeats and --shifts must be given with --against, got no --against. "
+            "Name one with --against."
+        )
     with working(f"loading {model}"):
         found = resolve(model)
     if depth is not None and depth < 1:
-        raise ValueError(f"--depth must be at least 1, got {depth}.")
+        raise ValueError(
+            f"--depth must be at least 1, got {depth}. Use 1 for the outermost modules."
+        )
     if (html or json_file or depth) and (node or output or branches):
         raise ValueError(
-            "--html, --json-file and --depth must be given without --node, --output and --branches."
+            "--html, --json-file and --depth must be given without --node, --output and "
+            "--branches, got both. Leave one of them out."
         )
     if as_json and depth is not None:
-        raise ValueError("--json must be given without --depth: it holds every node.")
+        raise ValueError(
+            "--json must be given without --depth, got both. Leave --depth out: it holds every "
+            "node."
+        )
     for path in (html, json_file):
         if path is not None:
             check_writable(path)
     if node is not None and output is not None:
-        raise ValueError("--node and --output must not be given together. Choose one.")
+        raise ValueError(
+            f"--node and --output must not both be given, got {node!r} and {output!r}. Name one "
+            "of them."
+        )
     if channels is not None and (branches or html or json_file or depth):
         raise ValueError(
-            "--channels must be given without --branches, --html, --json-file and --depth."
+            "--channels must be given without --branches, --html, --json-file and --depth, got "
+            "both. "
+            "Leave one of them out."
         )
     if spectrum and (output or branches or axes or html or json_file or depth or channels):
-        raise ValueError("--spectrum must be given with no other choice than --node, --of, --json.")
+        raise ValueError(
+            "--spectrum must be given with no other choice than --node, --of and --json, got "
+            "another. "
+            "Leave that out."
+        )
     if at is not None and not coverage:
-        raise ValueError("--at must be given with --coverage.")
+        raise ValueError(f"--at must be given with --coverage, got {at!r} without. Add --coverage.")
     if coverage and (branches or html or json_file or depth or channels or spectrum):
         raise ValueError(
             "--coverage must be given without --branches, --channels, --spectrum, --html, "
-            "--json-file and --depth."
+            "--json-file and --depth, got both. Leave one of them out."
         )
     if effective and not (html or json_file or as_json):
-        raise ValueError("--effective must be given with --html, --json-file or --json.")
+        raise ValueError(
+            "--effective must be given with --html, --json-file or --json, got none of them. Add "
+            "one."
+        )
     place = positions(at)
     picked = _channels(channels)
     x = inputs(found, model, shapes or [], batch, dtype)
@@ -153,7 +174,8 @@ def inspect(
             )
             if not fields:
                 raise ValueError(
-                    f"--branches must have branches, but none meet before {_asked(node, output)}."
+                    f"--branches must have branches, but none meet before {_asked(node, output)}. "
+                    "Name a later node with --node."
                 )
             if as_json:
                 print_json({"branches": [plain.field_to_dict(f) for f in fields]})
@@ -208,7 +230,7 @@ def _set_beside(
 ) -> None:
     """Show several models side by side."""
     if repeats < 0:
-        raise ValueError(f"--repeats must be at least 0, got {repeats}.")
+        raise ValueError(f"--repeats must be at least 0, got {repeats}. Use 0 to measure no time.")
     shift_list(shifts)
     if json_file is not None:
         check_writable(json_file)
@@ -248,7 +270,7 @@ def _axes(text: str | None) -> tuple[int, ...] | None:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise ValueError(f"--axes must be numbers, as 2,3, got {text!r}.") from None
+        raise ValueError(f"--axes must be numbers, got {text!r}. Use 2,3.") from None
 
 
 def _channels(text: str | None) -> slice | list[int] | None:
@@ -259,4 +281,6 @@ def _channels(text: str | None) -> slice | list[int] | None:
             return slice(*(int(part) if part else None for part in text.split(":")))
         return [int(part) for part in text.split(",")]
     except (ValueError, TypeError):
-        raise ValueError(f"--channels must be numbers, as 0:8, 3 or 0,2,4, got {text!r}.") from None
+        raise ValueError(
+            f"--channels must be numbers, got {text!r}. Use 0:8, 3 or 0,2,4."
+        ) from None

@@ -59,7 +59,9 @@ def uniformity(taps: Ints, counts: Counts) -> Uniformity:
     0.5
     """
     if len(taps) == 0:
-        raise ValueError("taps must not be empty. Choose an output that reads something.")
+        raise ValueError(
+            "taps must hold at least one position, got none. Choose an output that reads something."
+        )
     spread = np.zeros(int(taps.max() - taps.min() + 1), dtype=counts.dtype)
     spread[taps - taps.min()] = counts
     return evenness(spread)
@@ -75,7 +77,10 @@ def evenness(counts: Counts) -> Uniformity:
     0.5
     """
     if not counts.any():
-        raise ValueError("counts must not all be 0. Choose an output that reads something.")
+        raise ValueError(
+            "counts must hold a number above 0, got 0 everywhere. Choose an output that reads "
+            "something."
+        )
     largest = counts.max()
     # A power of two keeps every digit; Python divides whole numbers of any size.
     unit = 2 ** max(0, int(largest).bit_length() - 1)
@@ -99,7 +104,9 @@ def spread(taps: Ints, counts: Counts) -> float:
     0.6666666666666666
     """
     if len(taps) == 0:
-        raise ValueError("taps must not be empty. Choose an output that reads something.")
+        raise ValueError(
+            "taps must hold at least one position, got none. Choose an output that reads something."
+        )
     pairs = [(int(tap), int(count)) for tap, count in zip(taps, counts, strict=True)]
     total = sum(count for _, count in pairs)
     first = sum(tap * count for tap, count in pairs)

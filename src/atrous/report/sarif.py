@@ -25,6 +25,9 @@ _SCHEMA = (
 _LINK = re.compile(r"\[(?=[^\]]*\]\()")
 """What a viewer would take for a link (section 3.11.6), as in `blocks[0](x)`."""
 
+_MARKUP = re.compile(r"([\\`*_\[\]<>#|~&!])")
+"""What Markdown takes for markup where it stands in a line, as the underscores of `x_in_x`."""
+
 
 def to_sarif(judgement: Judgement, *, model: str, root: Path | None = None) -> dict[str, Any]:
     """A log with one run.
@@ -68,7 +71,7 @@ def to_sarif(judgement: Judgement, *, model: str, root: Path | None = None) -> d
                     {
                         "executionSuccessful": not judgement.unjudged,
                         "toolExecutionNotifications": [
-                            {"level": "error", "message": {"text": f"{code}: {reason}"}}
+                            {"level": "error", "message": {"text": _plain(f"{code}: {reason}")}}
                             for code, reason in judgement.unjudged
                         ],
                     }
@@ -84,8 +87,11 @@ def _rule(rule: LintRule) -> dict[str, Any]:
     return {
         "id": rule.code,
         "name": "".join(word.capitalize() for word in rule.name.split("-")),
-        "shortDescription": {"text": rule.summary},
-        "help": {"text": rule.page, "markdown": to_markdown(rule, title=False)},
+        "shortDescription": {"text": _plain(rule.summary)},
+        "help": {
+            "text": _plain(rule.page),
+            "markdown": _literal(to_markdown(rule, title=False)),
+        },
         "defaultConfiguration": {"level": rule.severity, "enabled": rule.default},
         "properties": {"tags": [TOPICS[rule.code[:4]].partition(":")[0]]},
     }
@@ -105,13 +111,15 @@ def _result(finding: Finding, rule: int, model: str, root: Path) -> dict[str, An
         "ruleId": finding.code,
         "ruleIndex": rule,
         "level": finding.severity,
-        "message": {"text": _LINK.sub(r"\\[", text)},
+        "message": {"text": _plain(text)},
         "locations": [location],
         "properties": {"path": finding.path, "numbers": dict(finding.numbers)},
     }
     if finding.fix:
-        told["message"]["markdown"] = (
-            f"{finding.message}\n\nUse instead:\n\n```python\n{finding.fix}\n```"
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", finding.fix)), default=0))
+        told["message"]["markdown"] = _literal(
+            _MARKUP.sub(r"\\\1", finding.message)
+            + f"\n\nUse instead:\n\n{fence}python\n{finding.fix}\n{fence}"
         )
     if finding.source and finding.source != finding.line:
         told["relatedLocations"] = [
@@ -125,6 +133,16 @@ def _result(finding: Finding, rule: int, model: str, root: Path) -> dict[str, An
         if value:
             told["properties"][key] = value
     return told
+
+
+def _literal(text: str) -> str:
+    """Braces doubled: single ones are placeholders of arguments (section 3.11.5)."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _plain(text: str) -> str:
+    """A plain text message: neither placeholders nor links in it."""
+    return _literal(_LINK.sub(r"\[", text))
 
 
 def _physical(source: str, root: Path) -> dict[str, Any]:

@@ -82,7 +82,8 @@ class Batches:
         if isinstance(data, str) or not isinstance(data, Iterable):
             raise TypeError(
                 "data must be a tensor, a shape, a tuple of arguments, a dict of keyword arguments "
-                f"or batches of these, got {type(data).__name__}."
+                f"or batches of these, got {type(data).__name__}. Use (1, 3, 64, 64) for random "
+                "values of that shape."
             )
         count_known = _length(data)
         if limit is not None and count_known is not None:

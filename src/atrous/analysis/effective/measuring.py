@@ -62,12 +62,15 @@ class Aim:
         try:
             given = tuple(map(index, position if isinstance(position, Sequence) else (position,)))
         except TypeError:
-            raise ValueError(f"at must be whole numbers, got {position!r}.") from None
+            raise ValueError(
+                f"at must be whole numbers, got {position!r}. Leave it out for the middle."
+            ) from None
         shape = self.target.shape
         if len(given) != len(self.positions):
             raise ValueError(
                 f"at must have one index for each of the axes {self.positions} of "
-                f"{self.target.label!r} of shape {shape}, got {position!r}."
+                f"{self.target.label!r} of shape {shape}, got {position!r}. Leave it out for the "
+                "middle."
             )
         lengths = tuple(shape[axis] for axis in self.positions)
         if not all(-n <= k < n for k, n in zip(given, lengths, strict=True)):
@@ -262,7 +265,9 @@ def measured(
         if progress is not None:
             progress(done, count)
     if added is None:
-        raise ValueError("data must hold at least one batch, got none.")
+        raise ValueError(
+            "data must hold at least one batch, got none. Give a tensor, a shape or a loader."
+        )
     total = float(added.sum())
     note = "" if probe.reason is None else f"field unknown: {probe.reason}"
     if total > 0:

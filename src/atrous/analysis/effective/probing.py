@@ -169,7 +169,7 @@ class Probe:
         if calls < number:
             raise KeyError(
                 f"node must be a module that runs, but {path!r} runs {calls} times, got "
-                f"{self.node!r}."
+                f"{self.node!r}. Choose a call that is made."
             )
         if isinstance(found, Tensor) and (
             self.program is None or found.shape[1:] == self.target.shape[1:]
@@ -210,7 +210,11 @@ class Probe:
         if wanted not in found:
             if self.program is not None:
                 return self._by_program(batch)
-            raise KeyError(f"output must be one of {', '.join(map(repr, found))}, got {wanted!r}.")
+            raise KeyError(
+                f"output must be one of {', '.join(map(repr, found))}, got {wanted!r}. Leave it "
+                "out "
+                "for the first."
+            )
         return found[wanted]
 
     def _call(self, runner: nn.Module, batch: Batch) -> Any:
@@ -235,7 +239,7 @@ class Probe:
         if self.runner is not None and self.runner_is_training:
             raise ValueError(
                 f"mode must be 'eval' for a node that is no module's single result, got 'current' "
-                f"and {self.node!r}."
+                f"and {self.node!r}. Leave out mode=, or name a module."
             )
         key = _shapes(batch)
         if key not in self._programs:
@@ -309,5 +313,9 @@ def _input_index(names: tuple[str, ...], name: str | None) -> int:
     if name is None:
         return 0
     if name not in names:
-        raise KeyError(f"input must be one of {', '.join(map(repr, names))}, got {name!r}.")
+        raise KeyError(
+            f"input must be one of {', '.join(map(repr, names))}, got {name!r}. Leave it out for "
+            "the "
+            "first."
+        )
     return names.index(name)

@@ -4,7 +4,8 @@ What it finds
     Chains of layers of one kernel size K at one resolution. The rule (Wang et al. 2018,
     "Understanding Convolution for Semantic Segmentation") computes from the rates r_1, ..., r_n:
     `M_n = r_n`, `M_i = max(M_(i+1) - 2 r_i, M_(i+1) - 2 (M_(i+1) - r_i), r_i)`, and asks for
-    `M_2 <= K`. A schedule that repeats is judged once.
+    `M_2 <= K`. A schedule that repeats is judged once; a single layer has no
+    `M_2` and is not judged.
 
     Beside the verdict stands that of the exact test: sorted by dilation, every dilation is at most
     one more than what the smaller ones span together. Where the rule rejects a schedule without
@@ -64,7 +65,8 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
             schedule = stretch.schedule(axis)
             rates = _once([dilation for _, dilation in schedule])
             kernels = {kernel for kernel, _ in schedule}
-            if len(kernels) != 1 or max(rates) == 1 or not stretch.is_chain:
+            # A single layer has no M_2.
+            if len(rates) < 2 or len(kernels) != 1 or max(rates) == 1 or not stretch.is_chain:
                 continue
             kernel = kernels.pop()
             span = 1 + (kernel - 1) * sum(rates)
@@ -95,8 +97,8 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
 
 
 def _once(rates: list[int]) -> list[int]:
-    """The shortest beginning of which all is a repetition."""
-    for period in range(1, len(rates)):
+    """The shortest beginning, of two layers or more, of which all is a repetition."""
+    for period in range(2, len(rates)):
         if len(rates) % period == 0 and rates == rates[:period] * (len(rates) // period):
             return rates[:period]
     return rates

@@ -15,8 +15,9 @@ Why it matters
     the pattern of the dilation shows in the result (gridding). Layers further on cannot make up for
     what was never read before them.
 
-    A hole belongs to one output. At stride 1 every input is still read by some other output; inputs
-    that no output reads are `skipped-inputs`.
+    A hole belongs to one output. At stride 1, with padding that keeps the length, every input is
+    still read by some other output; without it a map that is small against the dilation has inputs
+    that no output reads: these are `skipped-inputs`.
 
     A common factor of the dilations makes holes, but a greatest common divisor of 1 does not rule
     them out: kernels of 3 with dilations (2, 3) miss the offsets 4 and -4. The exact test for a

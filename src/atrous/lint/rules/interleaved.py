@@ -7,11 +7,15 @@ What it finds
 
 Why it matters
     With dilations 8, 8, 8, 8 a picture is cut into 64 pictures of every eighth pixel, and each is
-    worked on alone. The stretch is not blind, as is often said: at stride 1 every input is read by
-    some output. But no output compares a value with its neighbour; edges and texture of a period
-    below d are not told apart, and neighbouring outputs disagree (gridding).
+    worked on alone. The stretch is not blind, as is often said: at stride 1, with padding that
+    keeps the length, every input is read by some output. But no output compares a value with its
+    neighbour; edges and texture of a period below d are not told apart, and neighbouring outputs
+    disagree (gridding).
 
     One layer that is not a multiple of the factor, anywhere in the stretch, mixes the networks.
+
+    Padding that wraps around or reflects can mix them at the ends of the map, where its length is
+    no multiple of the factor, say: the finding then speaks of the outputs away from the ends.
 
     Where a stretch is not the whole network its inputs are values that have seen neighbours
     before; the gridding is then one of features.
@@ -33,10 +37,13 @@ from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
+from atrous.analysis.fields.field import traced
 from atrous.analysis.stretches import Stretch
 from atrous.geometry.schedules import filled_schedule
+from atrous.lint.facts.along import local
 from atrous.lint.facts.layers import dilated_stretches, listed, short
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
@@ -80,15 +87,41 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
         if nets:
             worst = max(range(len(factors)), key=lambda k: factors[k])
             rates = [dilation for _, dilation in stretch.schedule(worst)]
+            mixed = _mixed_at_ends(stretch, factors)
+            if mixed:
+                apart = "that do not mix away from the ends, and no output there"
+                ends = f"; at the ends, where {mixed} outputs read what padding moves, they mix"
+            else:
+                apart, ends = "that never mix, and no output", ""
             yield Found(
                 f"dilations {listed(rates, most=12)} are multiples of {factors[worst]}: from here "
                 f"to '{stretch.last.label}' these are {prod(nets)} networks side by side "
-                f"({short(factors)} per axis) that never mix, and no output compares a value with "
-                "its neighbour",
+                f"({short(factors)} per axis) {apart} compares a value with its neighbour{ends}",
                 first,
                 _fix(stretch, worst),
                 {"factors": list(factors), "networks": prod(nets), "dilations": rates},
             )
+
+
+def _mixed_at_ends(stretch: Stretch, factors: tuple[int, ...]) -> int:
+    """How many outputs, of the axis with most, read positions at distances that its factor does not
+    divide."""
+    field = traced(stretch.program, axes=stretch.axes).field(
+        stretch.program.nodes[stretch.last.name]
+    )
+    most = 0
+    if field is None:
+        return 0
+    for own, factor in zip(field.axes, factors, strict=True):
+        axis = local(own)
+        if factor < 2 or axis is None:
+            continue
+        start, stop = axis.interior
+        outputs = range(axis.lineage.length)
+        plain = range(start, stop) if stop > start else range(0)
+        rows = (axis.lineage.taps(o)[0] for o in outputs if o not in plain)
+        most = max(most, sum(bool((np.diff(row) % factor).any()) for row in rows))
+    return most
 
 
 def _fix(stretch: Stretch, axis: int) -> str:
