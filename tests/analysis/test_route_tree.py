@@ -177,9 +177,9 @@ def test_an_output_of_padding_alone_reads_nothing() -> None:
 
 def test_errors_name_the_argument() -> None:
     net = nn.Sequential(conv(), conv())
-    with pytest.raises(ValueError, match=r"at must lie among the 16 positions of '1', got 16"):
+    with pytest.raises(ValueError, match=r"a whole number among the 16 positions of '1', got 16"):
         atrous.routes(net, (1, 1, 20), at=16)
-    with pytest.raises(ValueError, match=r"axis must be one of the 3 axes of 'input', got 5"):
+    with pytest.raises(ValueError, match=r"axes must be whole numbers between -3 and 2 .* got 5"):
         atrous.routes(net, (1, 1, 20), axis=5)
     with pytest.raises(ValueError, match=r"at most 200,000 edges"):
         atrous.routes(nn.Sequential(conv(k=501), conv(k=501)), (1, 1, 2000))
