@@ -269,13 +269,13 @@ def _sentence(axis: AxisField) -> str:
 
 
 def size_text(field: Field) -> str:
-    """The field's size along each axis: "31 x 31"."""
-    return " x ".join(_size(axis) for axis in field.axes)
+    """The field's size along each axis: "31 x 31"; "?" where it is unknown."""
+    return " x ".join("?" if a.status == "unknown" else _size(a) for a in field.axes)
 
 
 def stride_text(field: Field) -> str:
-    """The field's stride, once where all axes agree."""
-    return _per_axis(field.axes, _stride)
+    """The field's stride, once where all axes agree; "?" where it is unknown."""
+    return _per_axis(field.axes, lambda a: "?" if a.status == "unknown" else _stride(a))
 
 
 def branch_table(branches: Sequence[Field]) -> Table:
