@@ -245,6 +245,19 @@ def test_an_output_that_reads_nothing() -> None:
     assert "reads nothing of input" in str(found)
 
 
+def test_outputs_can_be_arrays_and_tensors() -> None:
+    net = nn.Conv2d(1, 1, 3)
+    wanted = atrous.coverage(net, (1, 1, 16, 16), at=([2, 5], 7)).counts.tolist()
+    for at in (
+        (np.array([2, 5]), np.int64(7)),
+        (torch.tensor([2, 5]), torch.tensor(7)),
+        ((5, 2, 2), 7),
+    ):
+        found = atrous.coverage(net, (1, 1, 16, 16), at=at)  # type: ignore[arg-type]
+        assert found.counts.tolist() == wanted
+    assert atrous.coverage(net, (1, 1, 16, 16), at=np.array([2, 7])).at == ((2,), (7,))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("at", [(40,), (1, 1), (slice(9, 9),)])
 def test_outputs_that_do_not_exist_are_refused(at: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="at must"):

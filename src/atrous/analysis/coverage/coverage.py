@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import product
 from math import prod
 from operator import index
+from typing import Any
 
 import numpy as np
 
@@ -379,6 +380,7 @@ def _checked_positions(
 ) -> list[Ints]:
     if at is None:
         return [np.array([length // 2], dtype=np.int64) for length in lengths]
+    at = _plain(at)
     at = tuple(at) if isinstance(at, Sequence) else (at,)
     if len(at) != len(lengths):
         raise ValueError(
@@ -392,8 +394,11 @@ def _checked_positions(
             if isinstance(entry, slice):
                 mine = list(every[entry])
             else:
-                several = entry if isinstance(entry, Sequence | np.ndarray) else [entry]
-                mine = [every[index(k)] for k in several]
+                several = _plain(entry)
+                mine = [
+                    every[index(k)]
+                    for k in (several if isinstance(several, Sequence) else [several])
+                ]
         except (IndexError, TypeError):
             mine = []
         if not mine:
@@ -403,6 +408,11 @@ def _checked_positions(
             )
         found.append(np.unique(np.array(mine, dtype=np.int64)))
     return found
+
+
+def _plain(value: Any) -> Any:
+    """Arrays and tensors as lists."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _seed(node: Node, holds: Axes, at: Sequence[Ints]) -> Way:
