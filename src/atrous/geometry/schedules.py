@@ -78,9 +78,9 @@ def even_schedule(span: int, kernel_size: int = 3) -> tuple[int, ...]:
 def filled_schedule(schedule: Sequence[tuple[int, int]]) -> tuple[int, ...]:
     """Dilations for the same kernels and the same span that leave no holes, as near as can be.
 
-    Ascending, for the kernels sorted by the dilations they had. Every dilation is at most one more
-    than what the smaller ones span together; what that takes from the large ones is given back as
-    far as they may grow, the last first. Where that is not enough the span shrinks.
+    In the order of the layers. Every dilation is at most one more than what the smaller ones span
+    together; what that takes from the large ones is given back as far as they may grow, the largest
+    first. Where that is not enough the span shrinks.
 
     Args:
         schedule: (kernel size, dilation) of every layer, kernels of at least 2.
@@ -88,8 +88,11 @@ def filled_schedule(schedule: Sequence[tuple[int, int]]) -> tuple[int, ...]:
     Example:
         >>> filled_schedule([(3, 2)] * 4), filled_schedule([(3, 8)] * 4)
         ((1, 2, 2, 3), (1, 3, 8, 20))
+        >>> filled_schedule([(2, 6), (3, 2)])
+        (3, 1)
     """
-    layers = sorted(schedule, key=lambda layer: layer[1])
+    order = sorted(range(len(schedule)), key=lambda k: schedule[k][1])
+    layers = [schedule[k] for k in order]
     span = sum((kernel - 1) * dilation for kernel, dilation in layers)
     found: list[int] = []
     reach = 0
@@ -107,7 +110,7 @@ def filled_schedule(schedule: Sequence[tuple[int, int]]) -> tuple[int, ...]:
             found[k] += more
             reach += more * (kernel - 1)
             grown = grown or more > 0
-    return tuple(found)
+    return tuple(found[order.index(k)] for k in range(len(schedule)))
 
 
 def hdc_bound(dilations: Sequence[int]) -> int:

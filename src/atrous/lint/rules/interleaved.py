@@ -130,11 +130,5 @@ def _fix(stretch: Stretch, axis: int) -> str:
         return "# give one of these layers dilation 1"
     filled = filled_schedule(schedule)
     span = 1 + sum((k - 1) * d for k, d in schedule)
-    new = 1 + sum(
-        (k - 1) * d for (k, _), d in zip(sorted(schedule, key=_dilation), filled, strict=True)
-    )
+    new = 1 + sum((k - 1) * d for (k, _), d in zip(schedule, filled, strict=True))
     return f"dilations = {filled}  # a field of {new}{' as before' if new == span else ''}"
-
-
-def _dilation(layer: tuple[int, int]) -> int:
-    return layer[1]
