@@ -127,7 +127,8 @@ def assert_no_holes(
         Traceback (most recent call last):
             ...
         AssertionError: '2' must read 100.0% of its field, but one output of '2' reads 84.0% of its
-        field of 25: 4 holes, left by the steps of 9 in '2'; dilation 7 at '2' closes them all.
+        field of 25: 4 holes, left by the steps of 9 in '2'; dilation 7 at '2' closes them all, and
+        makes the field smaller by 4.
           nn.Conv1d(1, 1, 3, padding=7, dilation=7)
     """
     __tracebackhide__ = True

@@ -110,16 +110,30 @@ def _found(subject: Subject, end: Node, cover: Coverage) -> Found:
     node = subject.program.nodes[at.name]
     numbers["layers"] = [blame.node for blame in cover.blame]
     steps = short(s for s in at.steps if s)
-    message += f", left by the steps of {steps} in {quoted(b.node for b in cover.blame)}"
+    by = f"the steps of {steps} in " if steps else ""
+    message += f", left by {by}{quoted(b.node for b in cover.blame)}"
     if at.dilation is None:
         return Found(f"{message}; no single layer can close them", node, numbers=numbers)
     numbers["dilation"] = list(at.dilation)
     return Found(
-        f"{message}; dilation {short(at.dilation)} at '{at.node}' closes them all",
+        f"{message}; dilation {short(at.dilation)} at '{at.node}' closes them all, and makes the "
+        f"field smaller by {_lost(subject, at)}",
         node,
         with_dilation(subject, node, at.dilation),
         numbers,
     )
+
+
+def _lost(subject: Subject, blame: Blame) -> str:
+    """Input positions that the field loses with that dilation, per axis that it moves along."""
+    own = windows(subject.program.nodes[blame.name]).values()
+    lost = [
+        (window.kernel_size - 1) * (window.dilation - dilation) * step / window.dilation
+        for window, dilation, step in zip(
+            own, blame.dilation or (), [s for s in blame.steps if s], strict=False
+        )
+    ]
+    return short(lost)
 
 
 def _given_up(subject: Subject, blame: Blame) -> int:
