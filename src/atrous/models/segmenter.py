@@ -85,5 +85,8 @@ def _conv(
     source="after Chen et al., Encoder-Decoder with Atrous Separable Convolution, ECCV 2018",
 )
 def segmenter(classes: int = 19) -> nn.Module:
-    """Small DeepLabV3+: residual backbone at output stride 8, ASPP 6, 12, 18, skip decoder."""
+    """Small DeepLabV3+: residual backbone at output stride 8, ASPP 6, 12, 18, skip decoder.
+
+    The rates are those of output stride 16: `atrous lint` finds that, and the holes they leave.
+    """
     return Segmenter(classes)
