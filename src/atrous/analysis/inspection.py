@@ -101,8 +101,7 @@ def inspection(
     """Inspect every node of a program."""
     followed = traced(program, input=input, axes=axes)
     source, found = followed.source, followed.fields()
-    counted: set[str] = set()
-    rows = tuple(_row(program, node, found, counted) for node in program.nodes.values())
+    rows = tuple(_row(program, node, found) for node in program.nodes.values())
     return Inspection(
         model=model,
         input=source.name,
@@ -126,10 +125,8 @@ def inspection(
     )
 
 
-def _row(program: Program, node: Node, found: Mapping[str, Field], counted: set[str]) -> NodeRow:
+def _row(program: Program, node: Node, found: Mapping[str, Field]) -> NodeRow:
     field = found.get(node.name)
-    own = [name for name in node.parameters if name not in counted]
-    counted.update(own)
     return NodeRow(
         name=node.name,
         label=node.label,
@@ -142,7 +139,7 @@ def _row(program: Program, node: Node, found: Mapping[str, Field], counted: set[
         shape=node.shape,
         field=field,
         growth=_growth(node, field, found),
-        parameters=sum(program.parameters[name] for name in own),
+        parameters=sum(program.parameters[name] for name in program.first_read[node.name]),
         macs=node.description.macs if node.description else 0,
         allocated=node.allocated,
     )

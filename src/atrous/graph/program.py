@@ -182,6 +182,16 @@ class Program:
             )
         return self.nodes[self.outputs[label]]
 
+    @cached_property
+    def first_read(self) -> Mapping[str, tuple[str, ...]]:
+        """By node, the parameters that it is the first to read."""
+        counted: set[str] = set()
+        found = {}
+        for name, node in self.nodes.items():
+            found[name] = tuple(own for own in node.parameters if own not in counted)
+            counted.update(node.parameters)
+        return found
+
     def behind(self, node: Node) -> list[Node]:
         """A node and all that it is computed from, in order of computation."""
         needed = {node.name}

@@ -9,11 +9,11 @@ from typing import Any
 
 from torch import nn
 
-from atrous.analysis.coverage.adjoint import position_axes
+from atrous.analysis.coverage.adjoint import layout_for
 from atrous.analysis.coverage.coverage import Coverage, coverage
 from atrous.analysis.coverage.crossing import Axes
 from atrous.analysis.fields.alignment import Misalignment, misalignments
-from atrous.analysis.fields.field import Field, Traced, default_axes, traced
+from atrous.analysis.fields.field import Field, Traced, traced
 from atrous.analysis.stretches import Stretch, stretches
 from atrous.graph.program import Node, Program, nearest
 
@@ -146,13 +146,7 @@ class Subject:
     @cached_property
     def layout(self) -> dict[str, Axes]:
         """Of every node, which axes hold positions of the inputs."""
-        followed = {
-            name: self.traced.axes
-            if name == self.traced.source.name
-            else default_axes(self.program, self.program.nodes[name])
-            for name in self.program.inputs
-        }
-        return position_axes(self.program, followed)
+        return layout_for(self.program, self.traced.source, self.traced.axes)
 
     @cached_property
     def misalignments(self) -> tuple[Misalignment, ...]:

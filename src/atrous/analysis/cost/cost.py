@@ -178,9 +178,8 @@ def costs(program: Program, model: nn.Module | ExportedProgram, x: Inputs) -> Co
         except CaptureError as error:
             untrainable = str(error)
     alive = liveness(program)
-    counted: set[str] = set()
     nodes = tuple(
-        _node_cost(program, node, alive.live[node.name], counted) for node in program.nodes.values()
+        _node_cost(program, node, alive.live[node.name]) for node in program.nodes.values()
     )
     return Costs(
         model=type(model).__name__,
@@ -205,9 +204,8 @@ def _is_bias(name: str) -> bool:
     return own == "bias" or own.startswith("bias_") or own.endswith("_bias")
 
 
-def _node_cost(program: Program, node: Node, live: int, counted: set[str]) -> NodeCost:
-    own = [name for name in node.parameters if name not in counted]
-    counted.update(own)
+def _node_cost(program: Program, node: Node, live: int) -> NodeCost:
+    own = program.first_read[node.name]
     return NodeCost(
         name=node.name,
         label=node.label,

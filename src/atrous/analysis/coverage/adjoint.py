@@ -20,6 +20,7 @@ from atrous.analysis.coverage.crossing import (
     wide_enough,
     width,
 )
+from atrous.analysis.fields.field import default_axes
 from atrous.geometry.lineage import SEVERITY, Status
 from atrous.geometry.relation import Flags
 from atrous.graph.program import Node, Program
@@ -65,6 +66,16 @@ def position_axes(program: Program, axes: Mapping[str, tuple[int, ...]]) -> dict
             mine |= _moving_through(read, found[read.operand.name])
         found[name] = tuple(mine.tolist())
     return found
+
+
+def layout_for(program: Program, source: Node, axes: tuple[int, ...]) -> dict[str, Axes]:
+    """Of every node, the axes that hold positions, one input being followed along given axes and
+    the others along those that fields are told for."""
+    followed = {
+        name: axes if name == source.name else default_axes(program, program.nodes[name])
+        for name in program.inputs
+    }
+    return position_axes(program, followed)
 
 
 def _moving_through(read: Read, operand: Axes) -> Flags:

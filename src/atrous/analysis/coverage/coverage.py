@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from atrous.analysis.coverage.adjoint import position_axes, routes_back
+from atrous.analysis.coverage.adjoint import layout_for, routes_back
 from atrous.analysis.coverage.blame import Blame, Strides, blamed
 from atrous.analysis.coverage.crossing import Axes, Way, width
 from atrous.analysis.fields.field import default_axes, traced
@@ -365,11 +365,7 @@ def coverage(
     """
     source = program.input(input)
     wanted = axes if axes is not None else default_axes(program, source)
-    followed = {
-        name: wanted if name == source.name else default_axes(program, program.nodes[name])
-        for name in program.inputs
-    }
-    layout = position_axes(program, followed)
+    layout = layout_for(program, source, wanted)
     lengths = [n for n, holds in zip(node.shape, layout[node.name], strict=True) if holds]
     question = _Question(program, node, source, wanted, layout, exact, local)
     return question.answer(_checked_positions(at, lengths, node))

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from atrous.analysis.coverage.adjoint import position_axes
+from atrous.analysis.coverage.adjoint import layout_for
 from atrous.analysis.coverage.coverage import coverage
 from atrous.analysis.effective.batches import Batch
 from atrous.analysis.effective.effective import Convention, EffectiveField, Energy, Span, spreads
 from atrous.analysis.effective.probing import Mode, Probe
-from atrous.analysis.fields.field import AxisField, Field, default_axes, traced
+from atrous.analysis.fields.field import AxisField, Field, traced
 from atrous.geometry.measures import spread
 from atrous.graph.program import Node, Program
 from atrous.graph.rule import Unknown
@@ -138,12 +138,8 @@ class Aim:
         may move along one, and one may be drawn from a single place.
         """
         assert self.program is not None
-        nodes = self.program.nodes
-        followed = {
-            name: self.axes if name == self.input else default_axes(self.program, nodes[name])
-            for name in self.program.inputs
-        }
-        layout = position_axes(self.program, followed)[self.target.name]
+        source = self.program.nodes[self.input]
+        layout = layout_for(self.program, source, self.axes)[self.target.name]
         where = dict(zip(self.positions, at, strict=True))
         # Along an axis without an index gradients are added up.
         return [where.get(axis, slice(None)) for axis, holds in enumerate(layout) if holds]

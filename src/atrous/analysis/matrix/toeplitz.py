@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from atrous.analysis.matrix.affine import Floats
-from atrous.geometry.relation import longest_run
+from atrous.geometry.relation import Flags, longest_run
 from atrous.geometry.taps import Ints
 
 if TYPE_CHECKING:
@@ -124,11 +124,8 @@ def _rows_between(
     by: tuple[int, int],
 ) -> tuple[int, int]:
     """The longest interval of outputs along the axis each of which is the one before, shifted."""
-    here = (at[0] < lengths[0] - by[0]) & (at[1] < lengths[1] - by[1])
-    there = (at[0] >= by[0]) & (at[1] >= by[1])
-    moved = _keys(
-        found, found.rows[here] + by[0] * steps[0], found.columns[here] + by[1] * steps[1]
-    )
+    here, there = _halves(at, lengths, by)
+    moved = _moved_keys(found, here, steps, by)
     own = _keys(found, found.rows[there], found.columns[there])
     _, first, second = np.intersect1d(moved, own, assume_unique=True, return_indices=True)
     largest = float(np.abs(found.values).max(initial=0.0))
@@ -146,6 +143,21 @@ def _keys(found: Entries, rows: Ints, columns: Ints) -> Ints:
     return keys
 
 
+def _halves(
+    at: tuple[Ints, Ints], lengths: tuple[int, int], by: tuple[int, int]
+) -> tuple[Flags, Flags]:
+    """Which entries have room for one shift on, and which for one shift back, on both axes."""
+    here = (at[0] < lengths[0] - by[0]) & (at[1] < lengths[1] - by[1])
+    there = (at[0] >= by[0]) & (at[1] >= by[1])
+    return here, there
+
+
+def _moved_keys(found: Entries, here: Flags, steps: list[int], by: tuple[int, int]) -> Ints:
+    """The keys of some entries one shift on."""
+    rows = found.rows[here] + by[0] * steps[0]
+    return _keys(found, rows, found.columns[here] + by[1] * steps[1])
+
+
 def _repeats(
     found: Entries,
     at: tuple[Ints, Ints],
@@ -154,13 +166,10 @@ def _repeats(
     by: tuple[int, int],
 ) -> bool:
     """Whether every entry is there again one shift on, where both axes still hold it."""
-    here = (at[0] < lengths[0] - by[0]) & (at[1] < lengths[1] - by[1])
-    there = (at[0] >= by[0]) & (at[1] >= by[1])
+    here, there = _halves(at, lengths, by)
     if here.sum() != there.sum() or (len(here) and not here.any()):
         return False
-    moved = _keys(
-        found, found.rows[here] + by[0] * steps[0], found.columns[here] + by[1] * steps[1]
-    )
+    moved = _moved_keys(found, here, steps, by)
     same = np.array_equal(moved, _keys(found, found.rows[there], found.columns[there]))
     return same and found.equal(found.values[here], found.values[there])
 

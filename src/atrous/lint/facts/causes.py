@@ -8,15 +8,6 @@ from atrous.graph.rule import Pointwise
 from atrous.lint.facts.along import local, on_axis, window_along
 
 
-def ancestors(program: Program, target: Node) -> list[Node]:
-    """A node and all that it descends from, in order of computation."""
-    wanted = {target.name}
-    for node in reversed(list(program.nodes.values())):
-        if node.name in wanted:
-            wanted.update(operand.name for operand in node.operands)
-    return [node for name, node in program.nodes.items() if name in wanted]
-
-
 def located(node: Node) -> str:
     """A node by its module and the line of its call."""
     source = node.place.source
@@ -26,7 +17,7 @@ def located(node: Node) -> str:
 def why_size(followed: Traced, target: Node, axis: AxisField, wanted: int) -> str:
     """Which nodes give a field its size, and on a chain a dilation that gives the wanted one."""
     grown = []
-    for node in ancestors(followed.program, target):
+    for node in followed.program.behind(target):
         mine = local(on_axis(followed.field(node), axis.axis))
         before = [
             local(on_axis(followed.field(n), axis.axis)) for n in _read(followed.program, node)
@@ -45,7 +36,7 @@ def why_stride(followed: Traced, target: Node, axis: int) -> str:
     """Which nodes give a field its stride."""
     told: list[str] = []
     last = None
-    for node in ancestors(followed.program, target):
+    for node in followed.program.behind(target):
         mine = local(on_axis(followed.field(node), axis))
         if mine is not None and mine.stride != last:
             if last is not None:
@@ -66,7 +57,7 @@ def _other_dilation(followed: Traced, target: Node, axis: AxisField, wanted: int
     arXiv:1603.07285, for the sizes of single layers).
     """
     size, jump, found = 1, 1, ""
-    for node in ancestors(followed.program, target):
+    for node in followed.program.behind(target):
         if node.call is None or isinstance(node.description, Pointwise):
             continue
         mine = local(on_axis(followed.field(node), axis.axis))

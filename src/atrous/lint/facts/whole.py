@@ -35,6 +35,12 @@ Way = Literal[
 - unknown: no rule tells
 """
 
+UNTOLD = (
+    "has no rule: what it reads cannot be told",
+    '# teach how it reads its inputs: @atrous.rule("namespace.name")',
+)
+"""Of the way "unknown": what hinders, and what to do."""
+
 
 @dataclass(frozen=True)
 class Whole:

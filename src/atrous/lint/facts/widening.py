@@ -11,7 +11,6 @@ from atrous.geometry.primitives import Window
 from atrous.graph.program import Node
 from atrous.graph.rule import Movement
 from atrous.lint.facts.along import Layer, layers, local, on_axis
-from atrous.lint.facts.causes import ancestors
 from atrous.lint.subject import Subject
 
 
@@ -44,7 +43,7 @@ class Spread:
 
 def widening_layers(subject: Subject, axis: int) -> Iterator[Spread]:
     """The convolutions on the way to the output that make the field larger on `axis`."""
-    for layer in layers(ancestors(subject.program, subject.target)):
+    for layer in layers(subject.program.behind(subject.target)):
         before = local(on_axis(subject.fields.get(_before_padding(subject, layer).name), axis))
         after = local(on_axis(subject.fields.get(layer.node.name), axis))
         if before is None or after is None or after.output_axis is None:

@@ -36,7 +36,6 @@ from typing import Any
 from torch import nn
 
 from atrous.lint.facts.along import declared_axis, local, macs, named, on_axis
-from atrous.lint.facts.causes import ancestors
 from atrous.lint.facts.layers import listed
 from atrous.lint.facts.widening import Spread, idle_layers, schedule, widening_layers
 from atrous.lint.rule import Case, Found, lint_rule
@@ -121,7 +120,7 @@ def _widening(subject: Subject, axis: int, idle: list[Spread]) -> list[Spread]:
 def largest(subject: Subject, axis: int) -> int:
     """The largest field of anything that leads to the output, whole readings left out."""
     sizes = [0]
-    for node in ancestors(subject.program, subject.target):
+    for node in subject.program.behind(subject.target):
         field = local(on_axis(subject.fields.get(node.name), axis))
         sizes.append(field.size if field is not None else 0)
     return max(sizes)

@@ -46,7 +46,6 @@ from atrous.graph.program import Node
 from atrous.graph.region import Box, Region, box_shape
 from atrous.graph.rule import Operand, Pointwise
 from atrous.lint.facts.along import Layer, declared_axis, layer_of, macs, named, readers
-from atrous.lint.facts.causes import ancestors
 from atrous.lint.facts.modules import code_of
 from atrous.lint.facts.widening import widening_layers
 from atrous.lint.rule import Case, Found, lint_rule
@@ -294,7 +293,7 @@ def _unseen(subject: Subject, least: int) -> Iterator[Found]:
             widening.setdefault(found.layer.node.name, []).append(found.is_idle(length))
     idle = [
         n
-        for n in ancestors(subject.program, subject.target)
+        for n in subject.program.behind(subject.target)
         if n.name in widening and all(widening[n.name])
     ]
     if not idle or len(idle) < least:

@@ -38,9 +38,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from atrous.lint.facts.along import declared_axis, named, on_axis
-from atrous.lint.facts.causes import ancestors
 from atrous.lint.facts.endless import endless, first_endless
-from atrous.lint.facts.whole import Way, Whole, whole_readings
+from atrous.lint.facts.whole import UNTOLD, Way, Whole, whole_readings
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 
@@ -108,8 +107,6 @@ def _good() -> Iterator[Case]:
     yield Case(nn.GroupNorm(1, 4), (1, 4, 32))
 
 
-_TEACH = '# teach how it reads its inputs: @atrous.rule("namespace.name")'
-
 _REASONS: Mapping[Way, tuple[str, str]] = {
     "statistic": (
         "takes the mean, the sum or the like over all of the axis",
@@ -143,7 +140,7 @@ _REASONS: Mapping[Way, tuple[str, str]] = {
         "puts something to the axis that has a value for every position",
         "# positions relative to each other, or none: a convolution sees where it is not padded",
     ),
-    "unknown": ("has no rule: what it reads cannot be told", _TEACH),
+    "unknown": UNTOLD,
 }
 """What hinders, and what to write instead. What is not here does not hinder a stream."""
 
@@ -157,7 +154,7 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     if not subject.declared.stream:
         return
     axis = declared_axis(subject)
-    nodes = ancestors(subject.program, subject.target)
+    nodes = subject.program.behind(subject.target)
     groups: dict[Way, list[Whole]] = {}
     own = on_axis(subject.fields.get(subject.target.name), axis)
     # Of an output that has no place of its own along the axis no row tells.

@@ -33,9 +33,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from atrous.lint.facts.along import named
-from atrous.lint.facts.causes import ancestors
 from atrous.lint.facts.layers import listed
-from atrous.lint.facts.whole import Way, Whole, whole_readings
+from atrous.lint.facts.whole import UNTOLD, Way, Whole, whole_readings
 from atrous.lint.finding import Number
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
@@ -93,8 +92,6 @@ def _good() -> Iterator[Case]:
     yield Case(_Attends(None), (1, 2, 16, 16))
 
 
-_TEACH = '# teach how it reads its inputs: @atrous.rule("namespace.name")'
-
 _REASONS: Mapping[Way, tuple[str, str]] = {
     "pairs": (
         "sets every position against every other",
@@ -114,7 +111,7 @@ _REASONS: Mapping[Way, tuple[str, str]] = {
     ),
     "all": ("needs all positions at once", ""),
     "wrap": ("reads across the ends", 'padding_mode="zeros"'),
-    "unknown": ("has no rule: what it reads cannot be told", _TEACH),
+    "unknown": UNTOLD,
 }
 """What forbids exact tiles in bounded memory, and what to write instead."""
 
@@ -126,7 +123,7 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find what needs more of the input than a tile with a halo."""
     if not subject.declared.tile:
         return
-    nodes = ancestors(subject.program, subject.target)
+    nodes = subject.program.behind(subject.target)
     groups: dict[str, list[Whole]] = {}
     for axis in subject.traced.axes:
         for found in whole_readings(subject, nodes, axis):

@@ -45,7 +45,6 @@ from atrous.geometry.primitives import Window
 from atrous.graph.program import Node
 from atrous.graph.rule import Global, Local, Movement, Pointwise
 from atrous.lint.facts.along import declared_axis, layer_of, on_axis, window_along
-from atrous.lint.facts.causes import ancestors
 from atrous.lint.facts.layers import listed
 from atrous.lint.facts.lookahead import Ahead, Clock, ahead, aheads, clock_of, origin
 from atrous.lint.facts.modules import code_of, convolution_of
@@ -194,7 +193,7 @@ def _found(
     allowed: int,
 ) -> Found:
     axis, program = field.axis, subject.program
-    nodes = ancestors(program, target)
+    nodes = program.behind(target)
     by = aheads(subject, nodes, axis, clock)
     first = origin(nodes, by, allowed)
     adding = _adding(nodes, by)
