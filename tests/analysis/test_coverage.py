@@ -394,3 +394,17 @@ def test_the_input_to_change_can_be_named() -> None:
     found = atrous.hidden_perturbation(Two(), ((1, 1, 16), (1, 1, 16)), input="y")
     assert found.is_unseen
     assert found.positions == 2
+
+
+def test_counts_go_on_through_a_map_that_is_the_same_everywhere():
+    # One pooled value, spread over four positions: both taps of the convolution read it.
+    class Spread(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            pooled = F.avg_pool1d(x, 3, stride=3)
+            spread = F.interpolate(pooled, size=4, mode="linear", align_corners=True)
+            return F.conv1d(spread, torch.ones(1, 1, 2))
+
+    model, x = Spread(), torch.zeros(1, 1, 5, requires_grad=True)
+    found = atrous.coverage(model, x, at=(1,))
+    (pooled,) = torch.autograd.grad(3 * model(x)[0, 0, 1], x)  # the mean weighs by a third
+    assert found.on_input().tolist() == pooled[0, 0].tolist() == [2, 2, 2, 0, 0]

@@ -24,7 +24,7 @@ from atrous.analysis.fields.field import default_axes
 from atrous.geometry.lineage import SEVERITY, Status
 from atrous.geometry.relation import Flags
 from atrous.graph.program import Node, Program
-from atrous.graph.rule import Read, Unknown
+from atrous.graph.rule import Global, Read, Unknown
 
 _LOOSENESS: tuple[Status, ...] = ("exact", "global", "bound", "unknown")
 """What a count is worth, the best first: all that reads everything is counted to the last route,
@@ -50,8 +50,9 @@ class Routes:
 def position_axes(program: Program, axes: Mapping[str, tuple[int, ...]]) -> dict[str, Axes]:
     """Of every node, the axes that hold positions of the inputs.
 
-    An axis of which every position reads the same holds none; one that holds channels and positions
-    both, as after flattening, holds positions.
+    An axis that mixes all positions, so that each of its own reads every one of them (as in a
+    softmax), holds none; one that holds channels and positions both, as after flattening, holds
+    positions.
 
     Args:
         program: the captured model.
@@ -63,7 +64,7 @@ def position_axes(program: Program, axes: Mapping[str, tuple[int, ...]]) -> dict
         if node.call is None:
             mine[list(axes.get(name, ()))] = True
         for read in _reads(node):
-            mine |= _moving_through(read, found[read.operand.name])
+            mine |= _moving_through(read, found[read.operand.name], node)
         found[name] = tuple(mine.tolist())
     return found
 
@@ -78,10 +79,13 @@ def layout_for(program: Program, source: Node, axes: tuple[int, ...]) -> dict[st
     return position_axes(program, followed)
 
 
-def _moving_through(read: Read, operand: Axes) -> Flags:
+def _moving_through(read: Read, operand: Axes, node: Node) -> Flags:
     inner = spread_axes(operand, read.split)
+    mixes = isinstance(node.description, Global)
     moving = [
-        link is not None and inner[link.axis] and not link.relation.is_constant
+        link is not None
+        and inner[link.axis]
+        and not (mixes and link.relation.is_constant and link.relation.outputs > 1)
         for link in read.links
     ]
     if read.merge is None:

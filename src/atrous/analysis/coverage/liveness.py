@@ -50,10 +50,11 @@ class Liveness:
         for at in reversed(list(self.program.nodes.values())):
             if at.name == node.name:
                 break
-            ways = self._whole(at) if at.name in self._outputs else arriving[at.name].values()
+            arrived = arriving.pop(at.name)
+            ways = self._whole(at) if at.name in self._outputs else _joined(arrived)
             for read in at.description.reads if at.description else ():
                 if not read.operand.is_constant:
-                    self._add(arriving[read.operand.name], at, read, list(ways))
+                    self._add(arriving[read.operand.name], at, read, ways)
         if node.name in self._outputs:
             return self._flags(node, {b"": self._whole(node)[0]})
         return self._flags(node, arriving[node.name])
@@ -73,7 +74,7 @@ class Liveness:
             for reader, read in self.readers.get(at.name, ()):
                 ways: Iterable[Way] = self._whole(reader)
                 if self._is_moved(reader):
-                    ways = self._used[reader.name].values()
+                    ways = _joined(self._used[reader.name])
                 self._add(found, reader, read, ways)
             self._used[at.name] = found
         return self._used[node.name]
@@ -89,7 +90,12 @@ class Liveness:
         return [Way(channels, counts, (0,) * len(axes))]
 
     def _add(self, found: _Ways, node: Node, read: Read, ways: Iterable[Way]) -> None:
-        """Put what some positions of a node read into what is known of the operand."""
+        """Put what some positions of a node read into what is known of the operand.
+
+        Once a value is known to be read wholly, nothing more is learned, and its ways are one.
+        """
+        if any(way.channels.all() and way.counts.all() for way in found.values()):
+            return
         mine, theirs = self.layout[node.name], self.layout[read.operand.name]
         shape = [n if holds else 1 for n, holds in zip(read.operand.shape, theirs, strict=True)]
         for way in ways:
@@ -99,7 +105,12 @@ class Liveness:
                 counts = known.counts if known is not None else np.zeros(shape, dtype=np.int64)
                 here = zip(back.start, back.counts.shape, strict=True)
                 counts[tuple(slice(a, a + n) for a, n in here)] |= back.counts > 0
+                whole = back.channels.all() and counts.all()
+                if whole:
+                    found.clear()
                 found[key] = Way(back.channels, counts, (0,) * len(shape))
+                if whole:
+                    return
 
     def _flags(self, node: Node, ways: _Ways) -> Flags:
         holds = self.layout[node.name]
@@ -109,3 +120,14 @@ class Liveness:
         for way in ways.values():
             flags |= way.counts > 0
         return flags
+
+
+def _joined(ways: _Ways) -> list[Way]:
+    """The same, with one way for all channels that are read at the same positions."""
+    found: dict[bytes, Way] = {}
+    for way in ways.values():
+        key = (way.counts > 0).tobytes()
+        known = found.get(key)
+        channels = way.channels if known is None else known.channels | way.channels
+        found[key] = Way(channels, way.counts, way.start)
+    return list(found.values())
