@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.export import export
 
 import atrous
-from atrous.report.effective import effective_table
+from atrous.report.text.effective import effective_table
 
 
 class Branching(nn.Module):

@@ -17,7 +17,7 @@ from atrous.analysis.effective.measuring import Progress, aim, measured
 from atrous.analysis.effective.probing import Mode, Probe
 from atrous.api.arguments import checked_axes, checked_channels, one_of_both, other_inputs
 from atrous.graph.capture import Inputs, floating_type, same_random_state
-from atrous.report.progress import counting
+from atrous.report.text.progress import counting
 
 
 def effective_field(

@@ -14,10 +14,12 @@ from atrous.cli.cover import positions, show_coverage
 from atrous.cli.inputs import DEFAULT, Batch, Dtype, ModelName, OfInput, Shapes, inputs
 from atrous.cli.output import check_writable, output_console
 from atrous.cli.resolve import resolve
-from atrous.report import plain, text
-from atrous.report.plain_parts import as_json as _as_json
-from atrous.report.progress import working
-from atrous.report.report import Report
+from atrous.report.json import inspection as plain
+from atrous.report.json.layout import as_json as _as_json
+from atrous.report.results.report import Report
+from atrous.report.text.fields import branch_table, describe_field
+from atrous.report.text.inspection import render
+from atrous.report.text.progress import working
 
 _BATCHES = 8
 
@@ -180,7 +182,7 @@ def inspect(
             if as_json:
                 print_json({"branches": [plain.field_to_dict(f) for f in fields]})
             else:
-                console.print(text.branch_table(fields))
+                console.print(branch_table(fields))
             return
         if coverage:
             cover = atrous.coverage(
@@ -201,7 +203,7 @@ def inspect(
             else:
                 title = node or (f"output {output!r}" if output else "output")
                 title += f", channels {channels} of axis {channel_axis}" if channels else ""
-                console.print(text.describe_field(field, title))
+                console.print(describe_field(field, title))
             return
         batches = _BATCHES if effective else 0
         report = atrous.inspect(found.model, x, input=of_input, axes=chosen, effective=batches)
@@ -252,7 +254,7 @@ def _show(console: Console, report: Report, depth: int | None, as_json: bool) ->
     if as_json:
         print_json(report.to_dict())
     else:
-        console.print(text.render(report.inspection, depth=depth))
+        console.print(render(report.inspection, depth=depth))
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from atrous.analysis.cost.cost import Costs, ModuleCost
 from atrous.report.page.markup import bar, card, section, sortable, text
-from atrous.report.quantities import count, number, share, size
+from atrous.report.text.quantities import count, number, share, size
 
 _MOST_ROWS = 32
 _MOST_POINTS = 400

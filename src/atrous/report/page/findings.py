@@ -7,8 +7,8 @@ from itertools import groupby
 from atrous.lint.finding import Finding
 from atrous.lint.judgement import Judgement
 from atrous.lint.rule import lint_rules
+from atrous.report.formats.rule_page import sections
 from atrous.report.page.markup import section, text
-from atrous.report.rule_page import sections
 
 _PLURAL = {"error": "errors", "warning": "warnings", "note": "notes"}
 

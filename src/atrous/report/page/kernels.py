@@ -7,8 +7,8 @@ from math import prod
 import numpy as np
 
 from atrous.analysis.kernels import KernelUse
-from atrous.report.kernels import kernel_mask
 from atrous.report.page.markup import crossed, section, text
+from atrous.report.views.kernels import kernel_mask
 
 _CELLS = 24
 """Up to so many positions along an axis, those between the taps are drawn too."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import isfinite, prod
 from typing import Any
 
-from atrous.report.cells import MOST_1D, MOST_2D, Cells, cells, packed
 from atrous.report.page.markup import cell, crossed, section, sortable, text
 from atrous.report.parts import Parts, Stage
-from atrous.report.quantities import share
+from atrous.report.text.quantities import share
+from atrous.report.views.cells import MOST_1D, MOST_2D, Cells, cells, packed
 
 _HEAD = (
     ("node", "module path, or the operation's own name", False),

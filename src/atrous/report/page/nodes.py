@@ -9,8 +9,8 @@ from atrous.analysis.fields.field import Field
 from atrous.analysis.inspection import Inspection, NodeRow
 from atrous.report.page.markup import cell, crossed, section, sortable, text
 from atrous.report.page.summary import moving
-from atrous.report.quantities import count, size
-from atrous.report.text import place_cells
+from atrous.report.text.fields import place_cells
+from atrous.report.text.quantities import count, size
 
 _HEAD = (
     ("node", "module path, or the operation's own name", False),

@@ -9,8 +9,8 @@ from atrous.analysis.inspection import Inspection
 from atrous.lint.finding import SEVERITIES
 from atrous.report.page.markup import card, crossed, section, text
 from atrous.report.parts import Parts
-from atrous.report.quantities import count, number, share, size
-from atrous.report.text import describe_field, place_cells, titled_fields
+from atrous.report.text.fields import describe_field, place_cells, titled_fields
+from atrous.report.text.quantities import count, number, share, size
 
 _MOST_APART = 3
 _TO = "\u2013"

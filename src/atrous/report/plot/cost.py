@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, get_args
 
 from atrous.analysis.cost.cost import Costs
-from atrous.report import quantities
-from atrous.report.colours import LINES, QUIET
-from atrous.report.comparison import Comparison
 from atrous.report.plot.canvas import axes_for, plain
+from atrous.report.results.comparison import Comparison
+from atrous.report.text import quantities
+from atrous.report.views.colours import LINES, QUIET
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from atrous.analysis.coverage.coverage import Coverage
-from atrous.report.colours import HOLE, MARK, QUIET, RAMP
 from atrous.report.plot.canvas import axes_for, colour_bar, plain, ramp_map, whole_ticks
-from atrous.report.projection import Projection, projection
+from atrous.report.views.colours import HOLE, MARK, QUIET, RAMP
+from atrous.report.views.projection import Projection, projection
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from atrous.analysis.effective.effective import AxisSpread, EffectiveField
-from atrous.report.colours import LINES, QUIET, RAMP
 from atrous.report.plot.canvas import axes_for, bound, colour_bar, plain, ramp_map, whole_ticks
+from atrous.report.views.colours import LINES, QUIET, RAMP
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

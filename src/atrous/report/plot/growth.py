@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from atrous.analysis.inspection import Inspection
-from atrous.report.colours import LINES
-from atrous.report.growth import Growth, growth_lines
 from atrous.report.plot.canvas import axes_for, level, plain, whole_ticks
-from atrous.report.report import Report
+from atrous.report.results.report import Report
+from atrous.report.views.colours import LINES
+from atrous.report.views.growth import Growth, growth_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

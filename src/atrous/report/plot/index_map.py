@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from atrous.geometry.index_map import IndexMap
-from atrous.report.colours import HOLE, QUIET, RAMP
 from atrous.report.plot.canvas import axes_for, plain, whole_ticks
+from atrous.report.views.colours import HOLE, QUIET, RAMP
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

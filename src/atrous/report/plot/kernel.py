@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from atrous.report.kernels import kernel_mask
 from atrous.report.plot.canvas import axes_for, plain
+from atrous.report.views.kernels import kernel_mask
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +57,7 @@ def draw_cells(ax: Axes, grid: np.ndarray, title: str) -> Axes:
     """Cells with lines between them, filled where the grid is true."""
     from matplotlib.colors import ListedColormap
 
-    from atrous.report.colours import QUIET, RAMP
+    from atrous.report.views.colours import QUIET, RAMP
 
     rows, columns = grid.shape
     ax.pcolormesh(

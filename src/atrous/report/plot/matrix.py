@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from atrous.analysis.matrix.matrix import LinearMap
-from atrous.report.colours import HOLE, RAMP
 from atrous.report.plot.canvas import axes_for, colour_bar, plain, whole_ticks
+from atrous.report.views.colours import HOLE, RAMP
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

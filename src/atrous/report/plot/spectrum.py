@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from atrous.analysis.spectrum.spectrum import AxisSpectrum, LayerSpectrum, Spectrum
-from atrous.report.colours import LINES, QUIET
 from atrous.report.plot.canvas import axes_for, bound, colour_bar, plain, ramp_map
-from atrous.report.spectrum_text import SpectrumReport
+from atrous.report.results.spectrum import SpectrumReport
+from atrous.report.views.colours import LINES, QUIET
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from atrous.analysis.coverage.route_tree import Level, RouteTree
-from atrous.report.colours import HOLE, LINES, QUIET, RAMP
 from atrous.report.plot.canvas import axes_for, plain, whole_ticks
+from atrous.report.views.colours import HOLE, LINES, QUIET, RAMP
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,11 +12,13 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderResult
 
 from atrous.analysis.inspection import Inspection
-from atrous.report.html import to_html
+from atrous.report.json.inspection import to_dict
+from atrous.report.json.layout import as_json
+from atrous.report.json.parts import parts_to_dict
+from atrous.report.page.page import to_html
 from atrous.report.parts import Parts
-from atrous.report.plain import to_dict
-from atrous.report.plain_parts import as_json, parts_to_dict
-from atrous.report.text import render
+from atrous.report.results.saving import printed, saved
+from atrous.report.text.inspection import render
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,26 +48,17 @@ class Report:
 
     def to_json(self, path: str | Path | None = None) -> str:
         """The same as JSON text; also written to `path` if given."""
-        text = as_json(self.to_dict())
-        if path is not None:
-            _write(Path(path), text + "\n")
-        return text
+        return saved(as_json(self.to_dict()), path)
 
     def to_html(self, path: str | Path | None = None) -> str:
         """One self-contained page; also written to `path` if given."""
-        text = to_html(self.inspection, self.parts)
-        if path is not None:
-            _write(Path(path), text)
-        return text
+        return saved(to_html(self.inspection, self.parts), path)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield render(self.inspection)
 
     def __str__(self) -> str:
-        console = Console(width=200, color_system=None, force_terminal=False)
-        with console.capture() as captured:
-            console.print(self)
-        return captured.get()
+        return printed(self, width=200)
 
     __repr__ = __str__
 
@@ -73,8 +66,3 @@ class Report:
         # A frame of its own, so that the page's style stays inside; only what is known at once.
         page = escape(to_html(self.inspection), quote=True)
         return f'<iframe srcdoc="{page}" style="width: 100%; height: 40rem; border: 0"></iframe>'
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")

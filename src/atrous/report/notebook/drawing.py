@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from atrous.analysis.coverage.route_tree import RouteTree
 from atrous.geometry.index_map import IndexMap
-from atrous.report.colours import HOLE, MARK, QUIET, RAMP, ramp, rgb
-from atrous.report.pictures import Reduced, reduced, steps
-from atrous.report.projection import Projection
+from atrous.report.views.blocks import Reduced, reduced, steps
+from atrous.report.views.colours import HOLE, MARK, QUIET, RAMP, ramp, rgb
+from atrous.report.views.projection import Projection
 
 _LEVELS = 255
 _MOST = 512

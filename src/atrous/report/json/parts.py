@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from math import isfinite
 from typing import Any
 
 from atrous.analysis.effective.effective import EffectiveField
 from atrous.analysis.kernels import KernelUse
 from atrous.lint.finding import Finding
-from atrous.report.cells import cells
-from atrous.report.cells import plain as cells_to_dict
-from atrous.report.cost import costs_to_dict
+from atrous.report.json.cost import costs_to_dict
+from atrous.report.json.inspection import coverage_to_dict
+from atrous.report.json.spectrum import layer_to_dict
 from atrous.report.parts import Parts, Stage
-from atrous.report.plain import coverage_to_dict
-from atrous.report.spectrum_text import SpectrumReport
+from atrous.report.views.cells import cells
+from atrous.report.views.cells import plain as cells_to_dict
 
 
 def parts_to_dict(parts: Parts) -> dict[str, Any]:
@@ -24,7 +23,7 @@ def parts_to_dict(parts: Parts) -> dict[str, Any]:
         "findings": None if judged is None else [finding_to_dict(f) for f in judged.findings],
         "cost": None if costs is None else costs_to_dict(costs),
         "stages": [stage_to_dict(stage) for stage in parts.stages],
-        "spectrum": None if passed is None else SpectrumReport(passed).to_dict()["layers"],
+        "spectrum": None if passed is None else [layer_to_dict(row) for row in passed.rows],
         "kernels": [_kernel_to_dict(use) for use in parts.kernels],
         "missing": dict(parts.missing),
     }
@@ -72,26 +71,3 @@ def _kernel_to_dict(use: KernelUse) -> dict[str, Any]:
         "stride": list(use.stride),
         "layers": list(use.layers),
     }
-
-
-def as_json(value: Any, indent: str = "") -> str:
-    """JSON with a line per entry, but lists of numbers and texts on a line of their own.
-
-    >>> print(as_json({"shape": [1, 2], "rows": [[1, 2], [3, 4]]}))
-    {
-      "shape": [1, 2],
-      "rows": [
-        [1, 2],
-        [3, 4]
-      ]
-    }
-    """
-    deeper = indent + "  "
-    if isinstance(value, dict) and value:
-        told = [f"{json.dumps(str(k))}: {as_json(v, deeper)}" for k, v in value.items()]
-    elif isinstance(value, list) and any(isinstance(item, list | dict) for item in value):
-        told = [as_json(item, deeper) for item in value]
-    else:
-        return json.dumps(value)
-    first, last = "{}" if isinstance(value, dict) else "[]"
-    return f"{first}\n{deeper}" + f",\n{deeper}".join(told) + f"\n{indent}{last}"

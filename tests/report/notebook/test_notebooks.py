@@ -16,7 +16,7 @@ from torch import nn
 import atrous
 from atrous.geometry import Window, index_map
 from atrous.models import create
-from atrous.report.colours import HOLE, rgb
+from atrous.report.views.colours import HOLE, rgb
 from atrous.shown import Shown, as_html
 
 

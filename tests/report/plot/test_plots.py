@@ -23,7 +23,7 @@ import atrous
 from atrous import EffectiveField, plot
 from atrous.geometry import Window, index_map
 from atrous.models import create
-from atrous.report.colours import HOLE, RAMP, ramp, rgb
+from atrous.report.views.colours import HOLE, RAMP, ramp, rgb
 
 matplotlib.use("Agg")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -12,9 +11,10 @@ from rich.console import Console, ConsoleOptions, RenderResult
 
 from atrous.lint.finding import SEVERITIES, Finding
 from atrous.lint.judgement import Judgement
-from atrous.report.findings_text import render
-from atrous.report.github import to_github
-from atrous.report.sarif import to_sarif
+from atrous.report.formats.github import to_github
+from atrous.report.formats.sarif import to_sarif
+from atrous.report.results.saving import printed, saved_json
+from atrous.report.text.findings import render
 
 SCHEMA = "atrous.lint/1"
 
@@ -80,7 +80,7 @@ class Findings(list[Finding]):
 
     def to_json(self, path: str | Path | None = None) -> str:
         """The same as JSON text; also written to `path` if given."""
-        return _written(json.dumps(self.to_dict(), indent=2), path)
+        return saved_json(self.to_dict(), path)
 
     def to_sarif(self, path: str | Path | None = None, *, root: str | Path | None = None) -> str:
         """SARIF 2.1.0; also written to `path` if given.
@@ -94,7 +94,7 @@ class Findings(list[Finding]):
             model=self.model,
             root=None if root is None else Path(root),
         )
-        return _written(json.dumps(log, indent=2), path)
+        return saved_json(log, path)
 
     def to_github(self) -> str:
         """Workflow commands that GitHub shows as annotations, one a line."""
@@ -104,10 +104,8 @@ class Findings(list[Finding]):
         yield render(self.judgement, self.title)
 
     def __str__(self) -> str:
-        console = Console(width=100, color_system=None, force_terminal=False)
-        with console.capture() as captured:
-            console.print(render(self.judgement, self.title))
-        return "\n".join(line.rstrip() for line in captured.get().splitlines())
+        text = printed(render(self.judgement, self.title))
+        return "\n".join(line.rstrip() for line in text.splitlines())
 
     __repr__ = __str__
 
@@ -128,10 +126,3 @@ def _plain(finding: Finding) -> dict[str, Any]:
         "fix": finding.fix,
         "autofix": finding.autofix,
     }
-
-
-def _written(text: str, path: str | Path | None) -> str:
-    if path is not None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(text + "\n", encoding="utf-8")
-    return text

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from atrous.report.progress import counting, working
+from atrous.report.text.progress import counting, working
 
 
 class Terminal(io.StringIO):

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from textwrap import dedent
 
-from rich.table import Table
-from rich.text import Text
-
 from atrous.lint.rule import TOPICS, LintRule
 
 
@@ -60,20 +57,6 @@ def to_markdown(rule: LintRule, *, title: bool = True) -> str:
         for is_code, lines in _pieces(text):
             told += ["", *(["```python", *lines, "```"] if is_code else lines)]
     return "\n".join(told).replace("\n\n\n", "\n\n").strip() + "\n"
-
-
-def rule_table(rules: Mapping[str, LintRule]) -> Table:
-    """All rules, one row each."""
-    table = Table(header_style="bold", box=None, pad_edge=False)
-    for title in ("code", "name", "severity"):
-        table.add_column(title, no_wrap=True)
-    table.add_column("finds")
-    for rule in rules.values():
-        finds = Text(rule.summary)
-        if not rule.default:
-            finds.append(" (off unless asked for)", "dim")
-        table.add_row(Text(rule.code, "bold"), rule.name, rule.severity, finds)
-    return table
 
 
 def rules_in_markdown(rules: Mapping[str, LintRule]) -> str:

@@ -13,10 +13,11 @@ from rich.text import Text
 
 from atrous.analysis.cost.comparison import Design
 from atrous.analysis.cost.shifts import ShiftError
-from atrous.report import quantities as q
-from atrous.report.cost import costs_to_dict, printed, saved_json
-from atrous.report.plain import field_to_dict
-from atrous.report.text import size_text, stride_text
+from atrous.report.json.cost import costs_to_dict
+from atrous.report.json.inspection import field_to_dict
+from atrous.report.results.saving import printed, saved_json
+from atrous.report.text import quantities as q
+from atrous.report.text.fields import size_text, stride_text
 from atrous.shown import InNotebooks
 
 SCHEMA = "atrous.compare/1"

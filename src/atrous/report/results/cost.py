@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from atrous.analysis.cost.cost import Costs
-from atrous.report import quantities as q
+from atrous.report.json.cost import costs_to_dict, nodes_to_list
+from atrous.report.results.saving import printed, saved_json
+from atrous.report.text import quantities as q
 from atrous.shown import InNotebooks
 
 SCHEMA = "atrous.cost/1"
@@ -96,49 +96,3 @@ class Cost(Costs, InNotebooks):
 
 def _bytes(value: int) -> str:
     return q.size(value) if value else ""
-
-
-def costs_to_dict(found: Costs) -> dict[str, Any]:
-    """Costs as plain data, without nodes."""
-    training = found.training
-    return {
-        "model": found.model,
-        "inputs": {name: list(shape) for name, shape in found.input_shapes.items()},
-        "parameters": found.parameters,
-        "biases": found.biases,
-        "weights": found.weights,
-        "weight_bytes": found.weight_bytes,
-        "macs": found.macs,
-        "constant_macs": found.constant_macs,
-        "inference_bytes": found.inference,
-        "widest": found.widest,
-        "eager_bytes": found.eager,
-        "training_saved_bytes": None if training is None else training.saved,
-        "training_peak_bytes": None if training is None else training.peak,
-        "untrainable": found.untrainable,
-        "unknown": list(found.unknown),
-    }
-
-
-def nodes_to_list(found: Costs) -> Sequence[dict[str, Any]]:
-    """The nodes as plain data."""
-    return [
-        {**vars(node), "calls": list(node.calls), "shape": list(node.shape)} for node in found.nodes
-    ]
-
-
-def saved_json(value: dict[str, Any], path: str | Path | None) -> str:
-    """JSON text, also written to a file if one is named."""
-    text = json.dumps(value, indent=2)
-    if path is not None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(text + "\n", encoding="utf-8")
-    return text
-
-
-def printed(value: Any, width: int = 100) -> str:
-    """What a console shows of a value, without colours."""
-    console = Console(width=width, color_system=None, force_terminal=False)
-    with console.capture() as captured:
-        console.print(value)
-    return captured.get()

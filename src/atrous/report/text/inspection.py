@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from fractions import Fraction
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from atrous.analysis.fields.field import AxisField, Field
+from atrous.analysis.fields.field import AxisField
 from atrous.analysis.inspection import Inspection, NodeRow
-from atrous.report.quantities import count, size
-
-_COLOURS = {"exact": "green", "bound": "yellow", "global": "cyan", "unknown": "red"}
-
+from atrous.report.text.fields import (
+    STATUS_COLOURS,
+    describe_field,
+    joined,
+    per_axis,
+    reach_of,
+    size_of,
+    start_of,
+    stride_of,
+    titled_fields,
+)
+from atrous.report.text.quantities import count, size
 
 _COLUMNS = (
     "node", "kind", "shape", "field", "stride", "start", "reach", "growth", "status", "params",
@@ -114,7 +121,7 @@ def _grown(first: NodeRow, last: NodeRow) -> tuple[int, ...]:
         return ()
     pairs = zip(first.field.axes, last.field.axes, first.growth, strict=False)
     return tuple(
-        0 if "all" in (_size(a), _size(b)) else _local(b) - _local(a) + g for a, b, g in pairs
+        0 if "all" in (size_of(a), size_of(b)) else _local(b) - _local(a) + g for a, b, g in pairs
     )
 
 
@@ -127,65 +134,18 @@ def _cells(row: NodeRow) -> list[RenderableType]:
     if row.field is None:
         cells += ["", "", "", "", "", ""]
     elif row.field.status == "unknown":
-        cells += ["?", "?", "?", "?", "", Text("unknown", style=_COLOURS["unknown"])]
+        cells += ["?", "?", "?", "?", "", Text("unknown", style=STATUS_COLOURS["unknown"])]
     else:
         axes = row.field.axes
         cells += [
-            _per_axis(axes, _size),
-            _per_axis(axes, _stride),
-            _per_axis(axes, _start),
-            _per_axis(axes, _reach),
-            _joined(f"{g:+d}" if g else "+0" for g in row.growth) if any(row.growth) else "",
-            Text(row.field.status, style=_COLOURS[row.field.status]),
+            per_axis(axes, size_of),
+            per_axis(axes, stride_of),
+            per_axis(axes, start_of),
+            per_axis(axes, reach_of),
+            joined(f"{g:+d}" if g else "+0" for g in row.growth) if any(row.growth) else "",
+            Text(row.field.status, style=STATUS_COLOURS[row.field.status]),
         ]
     return [*cells, count(row.parameters), count(row.macs)]
-
-
-def _per_axis(axes: Sequence[AxisField], show: object) -> str:
-    return _joined(show(axis) for axis in axes)  # type: ignore[operator]
-
-
-def _joined(texts: Iterable[str]) -> str:
-    """One text where all axes agree, else all of them."""
-    found = list(texts)
-    return found[0] if len(set(found)) == 1 else " x ".join(found)
-
-
-def _size(axis: AxisField) -> str:
-    if axis.status == "global":
-        # What is read besides, where nothing is read whole, is what people ask for.
-        return "all" if axis.local is None else f"all, {_size(axis.local)}"
-    low, high = axis.sizes
-    return f"{high}" if low == high else f"{low}-{high}"
-
-
-def _stride(axis: AxisField) -> str:
-    own = _own(axis)
-    if own is None:
-        return "-"
-    slow, fast = own.strides
-    return _fraction(fast) if slow == fast else f"{_fraction(slow)}-{_fraction(fast)}"
-
-
-def _start(axis: AxisField) -> str:
-    own = _own(axis)
-    return "-" if own is None else str(own.start)
-
-
-def _reach(axis: AxisField) -> str:
-    own = _own(axis)
-    return "-" if own is None else f"{own.reach[0]}+{own.reach[1]}"
-
-
-def _own(axis: AxisField) -> AxisField | None:
-    """What moves with the output: the axis itself, or its local part; None if all is read alike."""
-    if axis.status != "global" or axis.stride:
-        return axis
-    return axis.local
-
-
-def _fraction(value: Fraction) -> str:
-    return str(value) if value.denominator < 100 else f"{float(value):.4g}"
 
 
 def _summary(found: Inspection) -> list[RenderableType]:
@@ -219,96 +179,3 @@ def _summary(found: Inspection) -> list[RenderableType]:
             Text(f"unknown: {reason} (at {nodes[0]}{times}); teach it with atrous.rule", "red")
         )
     return lines
-
-
-def titled_fields(found: Inspection) -> list[tuple[str, Field]]:
-    """The fields of the outputs on the inputs, with what to call them where there are several."""
-    titled = []
-    for label, field in found.output_fields:
-        title = f"output {label!r}" if label != "output" else label
-        titled.append((f"{title} on {field.input!r}" if len(found.inputs) > 1 else title, field))
-    return titled
-
-
-def describe_field(field: Field, title: str) -> Text:
-    """One field in words, a line per axis that differs."""
-    text = Text(f"{title}: ")
-    lines = list(dict.fromkeys(_sentence(axis) for axis in field.axes))
-    if len(lines) == 1:
-        text.append(lines[0])
-        return text
-    for axis in field.axes:
-        text.append(f"\n  axis {axis.axis}: {_sentence(axis)}")
-    return text
-
-
-def _sentence(axis: AxisField) -> str:
-    if axis.status == "unknown":
-        return f"unknown, because of {axis.cause}"
-    if axis.status == "global":
-        side = ""
-        if axis.stride:
-            side = " up to its own" if axis.reach[1] < axis.reach[0] else " from its own on"
-        text = f"reads all {axis.length} positions{side} (global, because of {axis.cause})"
-        return text if axis.local is None else f"{text}; without that {_sentence(axis.local)}"
-    share = f", {axis.density:.0%} of it read" if axis.density < 1 else ""
-    if not axis.output_axes:
-        note = f" ({axis.status}, because of {axis.cause})" if axis.cause else ""
-        first = axis.start
-        return (
-            f"field {_size(axis)}{share}, the same for every output, from position {first} to "
-            f"{first + axis.size - 1} of {axis.length}{note}"
-        )
-    lo, hi = axis.interior
-    inside = f"{hi - lo} of {axis.lineage.length} outputs" if hi > lo else "no output"
-    note = f" (a bound, because of {axis.cause})" if axis.status == "bound" else ""
-    return (
-        f"field {_size(axis)}{share}{note}, stride {_stride(axis)}, start {axis.start}, "
-        f"{axis.reach[0]} before and {axis.reach[1]} after; {inside} clear of the border"
-    )
-
-
-def size_text(field: Field) -> str:
-    """The field's size along each axis: "31 x 31"; "?" where it is unknown."""
-    return " x ".join("?" if a.status == "unknown" else _size(a) for a in field.axes)
-
-
-def stride_text(field: Field) -> str:
-    """The field's stride, once where all axes agree; "?" where it is unknown."""
-    return _per_axis(field.axes, lambda a: "?" if a.status == "unknown" else _stride(a))
-
-
-def branch_table(branches: Sequence[Field]) -> Table:
-    """The branches that meet before an output, one row each."""
-    table = Table(
-        title="branches", title_justify="left", header_style="bold", box=None, pad_edge=False
-    )
-    table.add_column("branch", overflow="fold")
-    for title in ("field", "stride", "start", "reach", "read"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("status")
-    for field in branches:
-        table.add_row(
-            Text(field.node),
-            _per_axis(field.axes, _size),
-            _per_axis(field.axes, _stride),
-            _per_axis(field.axes, _start),
-            _per_axis(field.axes, _reach),
-            _per_axis(field.axes, lambda a: f"{a.density:.0%}"),
-            Text(field.status, style=_COLOURS[field.status]),
-        )
-    return table
-
-
-def place_cells(axis: AxisField) -> list[str]:
-    """One axis of a field: its size, stride, start and reach."""
-    if axis.status == "unknown":
-        return ["?", "?", "?", "?"]
-    return [_size(axis), _stride(axis), _start(axis), _reach(axis)]
-
-
-def field_cells(axis: AxisField) -> list[str]:
-    """One axis of a field: its number, size, stride, start, reach, share read, status, cause."""
-    own = None if axis.status == "unknown" else _own(axis)
-    read = "?" if axis.status == "unknown" else "-" if own is None else f"{own.density:.0%}"
-    return [str(axis.axis), *place_cells(axis), read, axis.status, axis.cause]

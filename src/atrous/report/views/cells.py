@@ -13,8 +13,8 @@ import numpy.typing as npt
 from atrous.analysis.coverage.coverage import Coverage
 from atrous.analysis.effective.effective import EffectiveField
 from atrous.geometry.relation import Flags
-from atrous.report.pictures import reduced
-from atrous.report.projection import projection
+from atrous.report.views.blocks import reduced
+from atrous.report.views.projection import projection
 
 MOST_2D = 129
 """Cells of a map along an axis."""

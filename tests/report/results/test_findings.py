@@ -14,8 +14,8 @@ from markdown_it import MarkdownIt
 from atrous.lint.finding import Finding
 from atrous.lint.judgement import Ignored, Judgement
 from atrous.lint.rule import lint_rules
-from atrous.report.findings import Findings
-from atrous.report.github import to_github
+from atrous.report.formats.github import to_github
+from atrous.report.results.findings import Findings
 
 HERE = Path(__file__).resolve()
 NASTY = Finding(

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from atrous.lint.finding import Finding
 from atrous.lint.judgement import Ignored, Judgement
 from atrous.lint.rule import TOPICS, LintRule, lint_rules
-from atrous.report.rule_page import to_markdown
+from atrous.report.formats.rule_page import to_markdown
 
 _SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

@@ -12,7 +12,7 @@ from torch import nn
 
 import atrous
 from atrous.geometry import Window, index_map
-from atrous.report.pictures import SHADES
+from atrous.report.text.pictures import SHADES
 
 
 def chain(kind: type[nn.Module], *dilations: int) -> nn.Module:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib import resources
 
 from atrous.analysis.inspection import Inspection
-from atrous.report import colours
 from atrous.report.page import cost, findings, growth, kernels, maps, nodes, spectrum, summary
 from atrous.report.page.markup import crossed, data, text
 from atrous.report.parts import Parts
+from atrous.report.views import colours
 
 _SECTIONS = {
     "summary": "Summary",
@@ -80,4 +80,5 @@ def _more(parts: Parts) -> dict[str, str]:
 
 
 def _asset(name: str) -> str:
-    return resources.files("atrous.report").joinpath("assets", name).read_text(encoding="utf-8")
+    assets = resources.files("atrous.report.page").joinpath("assets")
+    return assets.joinpath(name).read_text(encoding="utf-8")

@@ -16,12 +16,12 @@ from atrous.analysis.coverage.route_tree import RouteTree
 from atrous.analysis.effective.effective import EffectiveField
 from atrous.analysis.fields.field import Field
 from atrous.geometry.index_map import IndexMap
-from atrous.report import drawing
-from atrous.report.colours import HOLE
-from atrous.report.effective import effective_table, profile
-from atrous.report.pictures import picture
-from atrous.report.projection import projection
-from atrous.report.text import describe_field, field_cells
+from atrous.report.notebook import drawing
+from atrous.report.text.effective import effective_table, profile
+from atrous.report.text.fields import describe_field, field_cells
+from atrous.report.text.pictures import picture
+from atrous.report.views.colours import HOLE
+from atrous.report.views.projection import projection
 from atrous.shown import as_html, as_rich
 
 _PROFILE = 100
