@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from html.parser import HTMLParser
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 import atrous
 from atrous.models import create
+from atrous.report.page.markup import crossed
 from browser import CHROMIUM, Browser, browser
 
 VOID = {"meta", "input", "br", "img", "link", "hr"}
@@ -167,8 +169,10 @@ def test_maps_are_the_coverage_of_the_api(name: str) -> None:
             assert view["block"] == [1] * counts.ndim
             assert view["start"] == [seen.start[seen.axes.index(a)] for a in view["axes"]]
             drawn = unpacked(view["routes"], view["shape"])
-            # Four digits are told of each count; holes are holes.
+            # Four digits are told of counts from ten million on, all of the others.
             np.testing.assert_allclose(drawn, counts, rtol=6e-4)
+            small = counts < 10**7
+            assert (drawn[small] == counts[small]).all()
             assert ((drawn == 0) == (counts == 0)).all()
     last = report.parts.stages[-1].name
     assert last in report.inspection.outputs.values()
@@ -228,6 +232,62 @@ def test_json_holds_the_same_parts(name: str) -> None:
     layers = [layer for use in told["kernels"] for layer in use["layers"]]
     convolutions = [n for n, m in model.named_modules() if type(m).__name__.startswith("Conv")]
     assert set(convolutions) <= set(layers)
+
+
+class Hourglass(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv3d(1, 2, 3, dilation=(1, 2, 2), padding=(1, 2, 2))
+        self.down = nn.Conv3d(2, 2, (1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1))
+        self.up = nn.ConvTranspose3d(2, 1, (1, 4, 4), stride=(1, 2, 2), padding=(0, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.up(self.down(self.first(x)))
+
+
+def test_axes_that_differ_are_told_one_by_one() -> None:
+    page = atrous.inspect(Hourglass(), (1, 1, 8, 16, 16)).to_html()
+    # Depth: 1 and 1. Height: dilation 2 reads 2 and 2 more; `down` 1 and 1; output o of `up` with
+    # kernel 4, stride 2, padding 1 reads o // 2 - 1 + o % 2 to o // 2 + o % 2: output 0 reads down
+    # -1 and 0, -2 and 0 of its input in input steps, so 2 + 1 + 2 before and 0 + 1 + 2 after;
+    # output 1 reads down 0 and 1, the inputs 0 and 2 against its own 1: 4 and 4. Together 5 and 4.
+    assert '<p class="big">1 + 1, 5 + 4, 5 + 4</p>' in page
+    assert "before + after its own position, along axes 2, 3, 4" in page
+    cells = [[text for text, _ in row] for row in Page(page).tables["nodes-table"]]
+    reach = cells[0].index("reach")
+    assert [row[reach] for row in cells[1:]] == ["0+0", "1+1, 2+2, 2+2", "1+1, 3+3, 3+3",
+                                                 "1+1, 5+4, 5+4"]  # fmt: skip
+    assert cells[3][cells[0].index("stride")] == "1, 2, 2"
+    assert cells[3][cells[0].index("field")] == crossed([3, 7, 7])
+
+
+def test_kernels_of_transposed_convolutions_are_drawn() -> None:
+    report = atrous.inspect(Hourglass(), (1, 1, 8, 16, 16))
+    assert [use.kind for use in report.parts.kernels] == ["conv3d", "conv3d", "conv_transpose3d"]
+    page = report.to_html().replace(" \u00d7 ", " x ")
+    assert "1 x 4 x 4 taps, dilation 1: spans 1 x 4 x 4; on an input spread by 1 x 2 x 2" in page
+    assert "1 x 3 x 3 taps, dilation 1: spans 1 x 3 x 3; stride 1 x 2 x 2" in page
+
+
+def test_one_of_a_thing_is_no_plural() -> None:
+    page = atrous.inspect(nn.Conv1d(1, 1, 1, bias=False), (1, 1, 8)).to_html()
+    body = page.split("</style>")[1].split("<script")[0]
+    things = "layer|node|hole|parameter|finding|tap|rule|image|note|warning"
+    assert re.findall(rf"(?<![\d.,])1 (?:{things})s", body) == []
+    assert "1 layer left out" in page and "1 parameter<" in page
+
+
+def test_rounded_counts_say_so() -> None:
+    net = nn.Sequential(*(nn.Conv1d(1, 1, 9) for _ in range(9)))
+    report = atrous.inspect(net, (1, 1, 200))
+    page = Page(report.to_html())
+    shown = [row[4][0] for row in page.tables["stages-table"][1:]]
+    # Nine taps per layer: 9 ** n routes through n layers; 9 ** 7 = 4,782,969, 9 ** 8 = 43,046,721.
+    assert "4,782,969" in shown and "≈ 4.3e7" in shown
+    titles = [told.get("title") for tag, told in page.elements if tag == "td"]
+    assert "43,046,721" in titles
+    macs = atrous.cost(net, (1, 1, 200)).macs
+    assert f'<p class="note">{macs:,}</p>' in report.to_html()
 
 
 def test_a_plain_inspection_computes_nothing_else() -> None:
@@ -411,10 +471,77 @@ def test_the_slider_moves_through_the_depth(shown: Browser, tmp_path: Path) -> N
     told = shown.run("document.getElementById('cell-told').textContent")
     place = ", ".join(str(a + b) for a, b in zip(before.coverage.start, at, strict=True))
     assert told.startswith(f"position {place}: ")
-    number = float(told.partition(": ")[2].split()[0].replace(",", ""))
-    assert number == pytest.approx(count, rel=6e-4)
+    shown_count = told.partition(": ")[2].partition(" route")[0]
+    if count < 10**7:
+        assert shown_count == f"{count:,}"
+    else:
+        assert shown_count.startswith("≈ ")
+        assert float(shown_count[2:]) == pytest.approx(count, rel=6e-4)
     assert "of the effective field" in told
     assert shown.problems == []
+
+
+def test_the_table_is_searched_and_walked_by_keyboard(shown: Browser, tmp_path: Path) -> None:
+    _, report, _ = reported("segmenter")
+    report.to_html(tmp_path / "page.html")
+    shown.open(tmp_path / "page.html")
+    focused = "document.activeElement.id || document.activeElement.textContent"
+    visible = (
+        "[...document.querySelectorAll('#nodes-table tbody tr')].filter((r) => !r.hidden)"
+        ".map((r) => r.id.slice(2)).filter(Boolean)"
+    )
+    shown.press("/")
+    assert shown.run(focused) == "filter"
+    shown.send("Input.insertText", text="relu")
+    wanted = [r.name for r in report.inspection.rows if "relu" in f"{r.label} {r.kind}"]
+    assert shown.run(visible) == wanted
+    shown.press("Escape")
+    assert shown.run("document.getElementById('filter').value") == ""
+    # One operator alone.
+    shown.run(
+        "(() => { const k = document.getElementById('kind'); k.value = 'conv2d'; "
+        "k.dispatchEvent(new Event('change')); })()"
+    )
+    wanted = [r.name for r in report.inspection.rows if r.kind == "conv2d"]
+    assert shown.run(visible) == wanted
+    told = shown.run("document.getElementById('shown').textContent")
+    assert told == f"{len(wanted)} of {len(report.inspection.rows)} nodes"
+    chosen = shown.run("document.getElementById('kind').selectedOptions[0].textContent")
+    assert chosen == f"conv2d ({len(wanted)})"
+    # From module to module.
+    shown.run("document.getElementById('in-order').click()")
+    shown.run("document.getElementById('fold').click()")
+    twists = "[...document.querySelectorAll('.twist')].filter((t) => !t.closest('tr').hidden)"
+    folded = shown.run(f"{twists}.map((t) => t.textContent)")
+    shown.run(f"{twists}[0].focus()")
+    shown.press("ArrowDown")
+    assert shown.run(focused) == folded[1]
+    shown.press("ArrowRight")
+    assert shown.run(f"{twists}[1].ariaExpanded") == "true"
+    shown.press("ArrowLeft")
+    assert shown.run(f"{twists}[1].ariaExpanded") == "false"
+    shown.press("ArrowUp")
+    assert shown.run(focused) == folded[0]
+    assert shown.problems == []
+
+
+@pytest.mark.parametrize("width", [390, 800])
+def test_every_section_is_linked_within_the_screen(
+    width: int, shown: Browser, tmp_path: Path
+) -> None:
+    _, report, _ = reported("segmenter")
+    report.to_html(tmp_path / "page.html")
+    shown.open(tmp_path / "page.html", width=width)
+    boxes = shown.run(
+        "[...document.querySelectorAll('nav a, #theme')].map((a) => {"
+        "const b = a.getBoundingClientRect(); return [b.left, b.right, b.top, b.bottom]; })"
+    )
+    assert len(boxes) == 9  # eight sections and the theme
+    assert all(left >= 0 and right <= width for left, right, _, _ in boxes)
+    for k, (left, _, top, _) in enumerate(boxes):
+        # None lies over another.
+        for l2, r2, t2, b2 in boxes[k + 1 :]:
+            assert left >= r2 or boxes[k][1] <= l2 or top >= b2 or boxes[k][3] <= t2
 
 
 def test_the_browser_notices_a_broken_page(shown: Browser, tmp_path: Path) -> None:

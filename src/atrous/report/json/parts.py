@@ -69,5 +69,6 @@ def _kernel_to_dict(use: KernelUse) -> dict[str, Any]:
         "kernel_size": list(use.kernel_size),
         "dilation": list(use.dilation),
         "stride": list(use.stride),
+        "upsampling": list(use.upsampling),
         "layers": list(use.layers),
     }

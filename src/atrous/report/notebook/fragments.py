@@ -20,6 +20,7 @@ from atrous.report.notebook import drawing
 from atrous.report.text.effective import effective_table, profile
 from atrous.report.text.fields import describe_field, field_cells
 from atrous.report.text.pictures import picture
+from atrous.report.text.quantities import counted
 from atrous.report.views.colours import HOLE
 from atrous.report.views.projection import projection
 from atrous.shown import as_html, as_rich
@@ -80,7 +81,7 @@ def _coverage_html(found: Coverage) -> str:
     even = found.uniformity
     rows = [
         ("read", f"{' x '.join(map(str, found.span))}: {', '.join(spans)}"),
-        ("density", f"{found.density:.1%}, {len(found.holes):,} holes"),
+        ("density", f"{found.density:.1%}, {counted(len(found.holes), 'hole')}"),
         ("routes", f"{found.total:,}, up to {found.counts.max():,} to a position"),
         ("evenness", f"counts vary by {even.cv:.2f} of their mean"),
         ("status", found.status + (f", because of {found.cause}" if found.cause else "")),

@@ -8,6 +8,7 @@ from atrous.analysis.inspection import Inspection
 from atrous.report.page import cost, findings, growth, kernels, maps, nodes, spectrum, summary
 from atrous.report.page.markup import crossed, data, text
 from atrous.report.parts import Parts
+from atrous.report.text.quantities import counted
 from atrous.report.views import colours
 
 _SECTIONS = {
@@ -59,10 +60,10 @@ def to_html(found: Inspection, parts: Parts | None = None) -> str:
         f"<title>{text(found.model)}: receptive fields</title>"
         f"<style>{_asset('page.css')}</style></head>\n<body>"
         '<a class="skip" href="#summary">To the content</a>'
-        f"<header><h1>{text(found.model)}</h1>"
-        f"<p>on {text(found.input)} {shape}; {len(found.rows):,} nodes</p></header>\n"
-        f'<nav aria-label="sections"><div class="links">{links}</div>'
-        '<button type="button" id="theme" class="js">Theme</button></nav>\n'
+        f"<header><div><h1>{text(found.model)}</h1>"
+        f"<p>on {text(found.input)} {shape}; {counted(len(found.rows), 'node')}</p></div>"
+        '<button type="button" id="theme" class="js">Theme</button></header>\n'
+        f'<nav aria-label="sections"><div class="links">{links}</div></nav>\n'
         f"<main>{''.join(sections.values())}</main>\n"
         f"{data('data', told)}<script>{_asset('page.js')}</script></body></html>\n"
     )

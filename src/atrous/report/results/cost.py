@@ -67,7 +67,7 @@ class Cost(Costs, InNotebooks):
     def _summary(self, width: int) -> list[str]:
         least = "at least " if self.unknown else ""
         lines = [
-            f"{self.parameters:,} parameters ({q.size(self.weight_bytes)}), "
+            f"{q.counted(self.parameters, 'parameter')} ({q.size(self.weight_bytes)}), "
             f"{self.biases:,} of them biases; {least}{q.number(self.macs)} MACs"
             + (f", and {q.number(self.constant_macs)} on constants" if self.constant_macs else "")
         ]

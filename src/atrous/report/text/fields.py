@@ -15,14 +15,14 @@ STATUS_COLOURS = {"exact": "green", "bound": "yellow", "global": "cyan", "unknow
 
 
 def per_axis(axes: Sequence[AxisField], show: Callable[[AxisField], str]) -> str:
-    """What is shown of each axis, once where all agree."""
-    return joined(map(show, axes))
+    """What is shown of each axis, once where all agree; sizes and nothing else are crossed."""
+    return joined(map(show, axes), " x " if show is size_of else ", ")
 
 
-def joined(texts: Iterable[str]) -> str:
+def joined(texts: Iterable[str], between: str) -> str:
     """One text where all axes agree, else all of them."""
     found = list(texts)
-    return found[0] if len(set(found)) == 1 else " x ".join(found)
+    return found[0] if len(set(found)) == 1 else between.join(found)
 
 
 def size_of(axis: AxisField) -> str:
@@ -52,7 +52,10 @@ def start_of(axis: AxisField) -> str:
 def reach_of(axis: AxisField) -> str:
     """Positions before its own and after it: "15+15"."""
     own = _own(axis)
-    return "-" if own is None else f"{own.reach[0]}+{own.reach[1]}"
+    if own is None:
+        return "-"
+    before, after = own.reach
+    return f"{before}+{after}" if after >= 0 else f"{before}+({after})"
 
 
 def _own(axis: AxisField) -> AxisField | None:
@@ -63,7 +66,7 @@ def _own(axis: AxisField) -> AxisField | None:
 
 
 def _fraction(value: Fraction) -> str:
-    return str(value) if value.denominator < 100 else f"{float(value):.4g}"
+    return str(value) if value.denominator < 100 else f"≈{float(value):.4g}"
 
 
 def titled_fields(found: Inspection) -> list[tuple[str, Field]]:

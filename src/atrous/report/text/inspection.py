@@ -21,7 +21,7 @@ from atrous.report.text.fields import (
     stride_of,
     titled_fields,
 )
-from atrous.report.text.quantities import count, size
+from atrous.report.text.quantities import count, counted, size
 
 _COLUMNS = (
     "node", "kind", "shape", "field", "stride", "start", "reach", "growth", "status", "params",
@@ -102,7 +102,7 @@ def modules(found: Inspection, depth: int) -> list[NodeRow]:
                 module=path.partition("@")[0] if last.module else "",
                 calls=last.calls[:depth],
                 module_type=last.module_type if inside else "",
-                kind=last.kind if len(rows) == 1 else f"{len(rows)} nodes",
+                kind=last.kind if len(rows) == 1 else counted(len(rows), "node"),
                 reads=last.reads,
                 source=last.source,
                 shape=last.shape,
@@ -142,7 +142,7 @@ def _cells(row: NodeRow) -> list[RenderableType]:
             per_axis(axes, stride_of),
             per_axis(axes, start_of),
             per_axis(axes, reach_of),
-            joined(f"{g:+d}" if g else "+0" for g in row.growth) if any(row.growth) else "",
+            joined((f"{g:+d}" if g else "+0" for g in row.growth), ", ") if any(row.growth) else "",
             Text(row.field.status, style=STATUS_COLOURS[row.field.status]),
         ]
     return [*cells, count(row.parameters), count(row.macs)]
@@ -154,9 +154,10 @@ def _summary(found: Inspection) -> list[RenderableType]:
         lines.append(Text(f"no output depends on input {found.input!r}", style="yellow"))
     lines += [describe_field(field, title) for title, field in titled_fields(found)]
     lines.append(
-        Text(f"{found.parameters:,} parameters, {'at least ' if found.unknown else ''}"
+        Text(f"{counted(found.parameters, 'parameter')}, {'at least ' if found.unknown else ''}"
              f"{count(found.macs) or '0'} MACs, "
-             f"{size(found.activations)} of activations at a time, {len(found.rows)} nodes")
+             f"{size(found.activations)} of activations at a time, "
+             f"{counted(len(found.rows), 'node')}")
     )  # fmt: skip
     others = [repr(name) for name in found.inputs if name != found.input]
     if others:

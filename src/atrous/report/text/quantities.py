@@ -28,6 +28,11 @@ def number(value: int) -> str:
     return f"{value / limit:.4g}{unit}"
 
 
+def counted(value: int, thing: str) -> str:
+    """A number of things: "1 layer", "1,200 layers"."""
+    return f"{value:,} {thing}{'' if value == 1 else 's'}"
+
+
 def size(value: int) -> str:
     """Bytes, in units of a thousand: "4.19 MB"."""
     for limit, unit in _THOUSANDS:

@@ -20,6 +20,8 @@ MOST_2D = 129
 """Cells of a map along an axis."""
 MOST_1D = 516
 _MOST_VIEWS = 3
+ROUNDED_FROM = 10**7
+"""Counts from here on are told to four digits on a page."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +98,7 @@ def _view(cover: Coverage, axes: tuple[int, ...], effective: EffectiveField | No
 
 
 def packed(found: Cells) -> dict[str, Any]:
-    """A view for the page's script: counts to four digits, each as a place in a table of them."""
+    """A view for the page's script: each count as a place in a table of them."""
     return {
         "axes": list(found.axes),
         "lengths": list(found.lengths),
@@ -137,10 +139,12 @@ def _six_digits(values: npt.NDArray[np.float64]) -> Any:
 
 
 def _table(values: npt.NDArray[np.float64]) -> dict[str, Any]:
-    distinct, index = np.unique(_four_digits(values.ravel()), return_inverse=True)
+    distinct, index = np.unique(_rounded(values.ravel()), return_inverse=True)
     kind: type[np.unsignedinteger[Any]] = np.uint8 if len(distinct) <= 256 else np.uint16
     return {
-        "values": [int(v) if v == int(v) and v < 1e6 else float(f"{v:.4g}") for v in distinct],
+        "values": [
+            int(v) if v == int(v) and v < ROUNDED_FROM else float(f"{v:.4g}") for v in distinct
+        ],
         "bytes": np.dtype(kind).itemsize,
         "index": b64encode(
             index.astype(kind).astype(f"<u{np.dtype(kind).itemsize}").tobytes()
@@ -148,12 +152,11 @@ def _table(values: npt.NDArray[np.float64]) -> dict[str, Any]:
     }
 
 
-def _four_digits(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Four digits of what has more; so no more than 9,000 values per power of ten."""
+def _rounded(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Four digits of shares below 1, and of counts from `ROUNDED_FROM` on."""
     scale = np.zeros_like(values)
     np.log10(values, out=scale, where=values > 0)
     unit = 10.0 ** (np.floor(scale) - 3)
-    short = np.round(values / unit) * unit
-    rounded: npt.NDArray[np.float64] = np.where(values >= 10_000, short, values)
-    # Shares below 1 too.
-    return np.where((values > 0) & (values < 1), short, rounded)
+    exact = (values == 0) | ((values >= 1) & (values < ROUNDED_FROM))
+    found: npt.NDArray[np.float64] = np.where(exact, values, np.round(values / unit) * unit)
+    return found

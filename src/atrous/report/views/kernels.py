@@ -34,4 +34,4 @@ def kernel_mask(
     mask[tuple(slice(None, None, d) for d in rates)] = True
     taps, span = (" x ".join(map(str, numbers)) for numbers in (sizes, spans))
     rate = str(rates[0]) if len(set(rates)) == 1 else " x ".join(map(str, rates))
-    return mask, f"{taps} taps, dilation {rate}: spans {span}"
+    return mask, f"{taps} {'tap' if taps == '1' else 'taps'}, dilation {rate}: spans {span}"

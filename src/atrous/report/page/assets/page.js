@@ -5,7 +5,9 @@
   const told = JSON.parse(document.getElementById("data").textContent);
   const at = (id) => document.getElementById(id);
   const make = (tag, text) => Object.assign(document.createElement(tag), { textContent: text });
-  const number = (v) => v >= 1e7 || (v > 0 && v < 0.001) ? v.toPrecision(4).replace("e+", "e")
+  // Counts from ten million on have been rounded to four digits.
+  const number = (v) => v >= 1e7 ? `≈ ${v.toExponential(3).replace("e+", "e")}`
+    : v > 0 && v < 0.001 ? v.toPrecision(4)
     : Number.isInteger(v) ? v.toLocaleString("en-US") : String(Number(v.toPrecision(4)));
 
   // Light and dark.
@@ -73,6 +75,7 @@
   const twist = (row) => row.querySelector(".twist");
   const isOpen = (row) => twist(row).getAttribute("aria-expanded") === "true";
   const setOpen = (row, open) => twist(row).setAttribute("aria-expanded", String(open));
+  const kindOf = (row) => row.querySelector(".kind").textContent;
   let sorted = null;
   function showTree() {
     let hiddenFrom = Infinity;
@@ -84,9 +87,11 @@
   }
   function showNodes() {
     const words = at("filter").value.trim().toLowerCase().split(/\s+/).filter(Boolean);
-    const flat = sorted !== null || words.length > 0;
+    const kind = at("kind").value;
+    const flat = sorted !== null || words.length > 0 || kind !== "";
     table.classList.toggle("tree", !flat);
     at("in-order").hidden = !flat;
+    at("fold").hidden = at("unfold").hidden = groups.length === 0;
     at("fold").disabled = at("unfold").disabled = flat;
     put(table, sorted ? [...sorted, ...groups] : all);
     if (!flat) {
@@ -97,12 +102,19 @@
     let count = 0;
     for (const row of all) {
       const text = row.textContent.toLowerCase();
-      row.hidden = row.classList.contains("group") || !words.every((word) => text.includes(word));
+      row.hidden = row.classList.contains("group") || !words.every((word) => text.includes(word))
+        || (kind !== "" && kindOf(row) !== kind);
       count += !row.hidden;
     }
-    at("shown").textContent = `${count} of ${all.length - groups.length} nodes`;
+    const whole = all.length - groups.length;
+    at("shown").textContent = `${count} of ${whole} node${whole === 1 ? "" : "s"}`;
   }
   const single = all.filter((row) => !row.classList.contains("group"));
+  const kinds = new Map();
+  single.forEach((row) => kinds.set(kindOf(row), (kinds.get(kindOf(row)) || 0) + 1));
+  [...kinds].sort(([a], [b]) => collator.compare(a, b)).forEach(([kind, many]) => {
+    at("kind").append(Object.assign(make("option", `${kind} (${many})`), { value: kind }));
+  });
   const unsort = sortable(table, single, (rows, isSorted) => {
     sorted = isSorted ? rows : null;
     showNodes();
@@ -114,13 +126,41 @@
   const setAll = (open) => { groups.forEach((row) => setOpen(row, open)); showTree(); };
   at("unfold").addEventListener("click", () => setAll(true));
   at("fold").addEventListener("click", () => setAll(false));
-  at("in-order").addEventListener("click", () => {
-    at("filter").value = "";
+  const reset = () => {
+    at("filter").value = at("kind").value = "";
     sorted = null;
     unsort();
     showNodes();
-  });
+  };
+  at("in-order").addEventListener("click", reset);
   at("filter").addEventListener("input", showNodes);
+  at("kind").addEventListener("change", showNodes);
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.closest("input, select, textarea");
+    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      event.preventDefault();
+      at("filter").scrollIntoView({ block: "center" });
+      at("filter").focus({ preventScroll: true });
+    } else if (event.key === "Escape" && event.target === at("filter")) {
+      at("filter").value = "";
+      showNodes();
+    }
+  });
+  // In the tree, as in trees of files: up and down from module to module, right opens, left closes.
+  table.addEventListener("keydown", (event) => {
+    const row = event.target.closest("tr");
+    if (!event.target.classList.contains("twist")) return;
+    const shown = groups.filter((other) => !other.hidden);
+    const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    if (step) {
+      const next = shown[shown.indexOf(row) + step];
+      if (next) twist(next).focus();
+    } else if (event.key === "ArrowRight" || event.key === "ArrowLeft") {
+      setOpen(row, event.key === "ArrowRight");
+      showTree();
+    } else return;
+    event.preventDefault();
+  });
   // Open level by level while all fits on about a screen.
   const MOST = 40;
   if (all.length > MOST) {
@@ -137,7 +177,7 @@
   function reveal(id) {
     const row = at(id);
     if (!row) return;
-    at("filter").value = "";
+    at("filter").value = at("kind").value = "";
     sorted = null;
     unsort();
     let level = Number(row.dataset.level);
