@@ -141,7 +141,7 @@ def _curve(ax: Axes, spread: AxisSpread, name: str, colour: str, *, log: bool) -
 
 def _gaussian(ax: Axes, spread: AxisSpread) -> None:
     fit = spread.gaussian
-    if fit.width <= 0:
+    if fit.width <= 0 or spread.shape == "few":
         return
     x = np.linspace(0, len(spread.profile) - 1, max(400, len(spread.profile)))
     y = fit.height * np.exp(-0.5 * ((x - fit.centre) / fit.width) ** 2)
@@ -197,7 +197,7 @@ def _heat_map(
     ax.add_patch(Circle(at, radius, edgecolor=LINES[1], label=f"{share:.0%}, radius {radius:.3g}",
                         **edge))  # fmt: skip
     fits = columns.gaussian, rows.gaussian
-    if min(fit.width for fit in fits) > 0:
+    if min(fit.width for fit in fits) > 0 and "few" not in {axis.shape for axis in own}:
         width, height = (2 * fit.width for fit in fits)
         middle = fits[0].centre, fits[1].centre
         name = f"Gaussian, std {fits[1].width:.3g} x {fits[0].width:.3g}"

@@ -10,7 +10,7 @@ from rich.text import Text
 from atrous.analysis.effective.effective import AxisSpread, EffectiveField
 
 _BARS = " ▁▂▃▄▅▆▇█"
-_COLOURS = {"gaussian": "green", "box": "cyan", "neither": "yellow"}
+_COLOURS = {"gaussian": "green", "box": "cyan", "neither": "yellow", "few": "dim"}
 
 
 def effective_table(
@@ -31,6 +31,7 @@ def effective_table(
     axes.add_column("shape", justify="left")
     axes.add_column("profile", justify="left", no_wrap=True)
     for axis in found.axes:
+        few = axis.shape == "few"
         expected = axis.span.expected_std if axis.span else None
         axes.add_row(
             str(axis.axis),
@@ -38,9 +39,9 @@ def effective_table(
             f"{axis.std:.4g}",
             "" if expected is None else f"{expected:.4g}",
             "" if axis.kurtosis is None else f"{axis.kurtosis:+.2f}",
-            f"{axis.gaussian.r_squared:.3f}",
-            f"{axis.box.r_squared:.3f}",
-            Text(axis.shape, style=_COLOURS[axis.shape]),
+            "" if few else f"{axis.gaussian.r_squared:.3f}",
+            "" if few else f"{axis.box.r_squared:.3f}",
+            Text("too few positions" if few else axis.shape, style=_COLOURS[axis.shape]),
             profile(axis, width),
         )
     held = _table("energy", "positions", "radius", "square", "share of the field")
