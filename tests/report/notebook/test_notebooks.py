@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from base64 import b64decode
 from io import BytesIO
+from typing import get_type_hints
 from xml.etree import ElementTree
 
 import numpy as np
@@ -115,6 +117,59 @@ def test_names_from_the_model_are_escaped() -> None:
 def test_results_are_shown_by_report_alone(kind: type) -> None:
     assert issubclass(kind, Shown)
     assert as_html.dispatch(kind).__module__.startswith("atrous.report")
+
+
+def returned() -> dict[str, type]:
+    """What the public functions return, by their annotations; and the classes that are public."""
+    found: dict[str, type] = {}
+    for name, value in vars(atrous).items():
+        if name.startswith("_"):
+            continue
+        if inspect.isfunction(value):
+            kind = get_type_hints(value).get("return")
+            if isinstance(kind, type) and kind not in (str, torch.Tensor):
+                found[name] = kind
+        elif isinstance(value, type) and not issubclass(value, Exception):
+            found[name] = value
+    return found
+
+
+def test_every_public_function_is_walked_through() -> None:
+    functions = {
+        name
+        for name, value in vars(atrous).items()
+        if inspect.isfunction(value) and not name.startswith("_")
+    }
+    # A text, tensors, and a decorator.
+    apart = {"picture", "frequency_response", "chain_response", "rule"}
+    assert functions - set(returned()) == apart
+
+
+@pytest.mark.parametrize("name", returned())
+def test_every_public_result_is_shown_in_notebooks(name: str) -> None:
+    assert callable(getattr(returned()[name], "_repr_html_", None))
+
+
+def test_branches_their_limit_and_advice_on_strides_are_tables() -> None:
+    net = create("segmenter")
+    found = atrous.branches(net, (1, 3, 129, 129), node="head.project")
+    cells = [cell.text for cell in parsed(found).iter("td")]
+    assert cells[:4] == ["head.branches.0.1", "2", str(found[0].size[0]), "8"]
+    assert cells[::9] == [field.node for field in found for _ in field.axes]
+    assert "head.branches.0.1" in str(found)
+    none = atrous.branches(nn.Conv1d(1, 1, 3), (1, 1, 9), node="conv1d")
+    assert len(none) < 2
+
+    limit = atrous.limiting_branch(net, (1, 3, 129, 129), node="head.project")
+    shown = "".join(parsed(limit).itertext())
+    assert limit.limiting in shown and "passes everything" in shown
+    assert f"largest stride that folds nothing passed: {limit.stride}" in shown
+
+    advice = atrous.safe_stride(1.0, 4)
+    assert "".join(parsed(advice).itertext()) == str(advice)
+    # A single tap passes all alike: of stride 4, three quarters fold.
+    folded = atrous.alias_energy(torch.ones(1, 1, 1), stride=4)
+    assert "75.0%" in folded._repr_html_() and "75.0%" in str(folded)
 
 
 def test_results_nobody_taught_show_their_text() -> None:

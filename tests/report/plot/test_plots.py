@@ -111,6 +111,50 @@ def test_given_axes_are_returned_and_pyplot_left_alone(name: str) -> None:
     FigureCanvasAgg(ax.figure).draw()
 
 
+def results() -> dict[str, Any]:
+    """One result of every kind."""
+    return {
+        "coverage": atrous.coverage(stack_1d(2), (1, 1, 16)),
+        "growth": atrous.inspect(stack_1d(1), (1, 1, 16)),
+        "stack": atrous.routes(stack_1d(1), (1, 1, 16)),
+        "matrix": atrous.matrix(stack_1d(2), (1, 1, 8)),
+        "effective_field": effective((1, 1, 40)),
+        "spectrum": atrous.spectrum(box_layers(1), (1, 1, 40)),
+        "cost": atrous.compare(designs(), (1, 8, 64)),
+        "index_map": index_map((9,), (Window(3, left=1),), (0,)),
+    }
+
+
+def test_what_another_picture_draws_is_refused_with_its_name() -> None:
+    made = results()
+    makers = {
+        "coverage": "atrous.coverage(model, x)",
+        "growth": "atrous.inspect(model, x)",
+        "stack": "atrous.routes(model, x)",
+        "matrix": "atrous.matrix(model, x)",
+        "effective_field": "atrous.effective_field(model, data)",
+        "spectrum": "atrous.spectrum(model, x)",
+        "cost": "atrous.compare(models, x)",
+        "index_map": "atrous.geometry.index_map(",
+    }
+    for name in made:
+        for other, result in made.items():
+            for wrong in [result] if other != name else [None, nn.ReLU(), 3]:
+                with pytest.raises(TypeError) as told:
+                    getattr(plot, name)(wrong, ax=fresh())
+                text = str(told.value)
+                assert f"which {makers[name]}" in text
+                assert f"got {type(wrong).__name__}" in text
+                if other != name and name != "matrix":
+                    assert text.endswith(f"Draw {type(wrong).__name__} with atrous.plot.{other}.")
+    with pytest.raises(TypeError, match=r"after must be an EffectiveField, which"):
+        plot.compare(made["effective_field"], made["coverage"], ax=fresh())
+    with pytest.raises(TypeError, match=r"designs\['a'\] must be a Cost"):
+        plot.cost({"a": made["coverage"]}, ax=fresh())
+    with pytest.raises(TypeError, match=r"kernel_size must be a whole number, or one per axis"):
+        plot.kernel(nn.Conv1d(1, 1, 3), ax=fresh())  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", DRAWN)
 def test_without_axes_each_picture_gets_a_figure_of_pyplot(name: str) -> None:
     plt.close("all")
@@ -239,6 +283,35 @@ def test_a_kernel_is_filled_where_taps_are(size: Any, dilation: Any) -> None:
     assert pixel(ax, x, y) == rgb(RAMP[3])
 
 
+def test_every_tap_of_a_large_kernel_is_seen_apart() -> None:
+    # 31 x 31 taps, 5 rows and 9 columns apart: a grid of 151 x 271 cells.
+    figure = Figure(figsize=(6.4, 4.0), dpi=100)
+    ax = plot.kernel((31, 31), (5, 9), ax=figure.subplots())
+    assert ax.get_title() == "31 x 31 taps, dilation 5 x 9: spans 151 x 271"
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    image = np.asarray(canvas.buffer_rgba())[..., :3].astype(int)
+    ink = 255 - image.mean(-1)
+
+    def shades(y: float, x: float) -> float:
+        column, row = ax.transData.transform((x, y))
+        return float(ink[image.shape[0] - 1 - int(row), int(column)])
+
+    taps = [shades(5 * a, 9 * b) for a in range(31) for b in range(31)]
+    gaps = [shades(5 * a + 2.5, 9 * b + 4.5) for a in range(30) for b in range(30)]
+    full = 255 - np.mean(rgb(RAMP[3]))
+    assert min(taps) > 0.8 * full  # the same for all: no stripes
+    assert max(gaps) < 0.1 * full
+    assert len(ax.collections[0].get_paths()) == 31 * 31
+
+
+def test_cells_that_touch_stay_as_they_are() -> None:
+    ax = plot.kernel((61, 3), (1, 30), ax=fresh())
+    # Rows touch, columns are 30 apart: three bars.
+    assert pixel(ax, 30, 30.5) == rgb(RAMP[3])
+    assert pixel(ax, 15, 30) == (255, 255, 255)
+
+
 def test_a_kernel_of_three_axes_is_refused() -> None:
     with pytest.raises(ValueError, match=r"kernel_size must have one or two axes"):
         plot.kernel((3, 3, 3), ax=fresh())
@@ -321,7 +394,7 @@ def test_a_large_matrix_keeps_the_largest_of_each_block() -> None:
         (2, 3): -5.0, (299, 566): 1.0,
     }  # fmt: skip
     assert ax.get_xlim() == (-0.5, 1699.5)
-    with pytest.raises(TypeError, match=r"LinearMap or a sparse matrix"):
+    with pytest.raises(TypeError, match=r"a LinearMap, which .*, or a sparse matrix"):
         plot.matrix(dense, ax=fresh())  # type: ignore[arg-type]
     plot.matrix(sparse.csr_array((4, 4)), ax=fresh())
 
@@ -394,6 +467,27 @@ def test_a_spectrum_is_the_gain_with_images_marked() -> None:
         plot.spectrum(found, layer="c", ax=fresh())
     with pytest.raises(ValueError, match=r"axis must be one of 2 for '0', got 3"):
         plot.spectrum(found, axis=3, ax=fresh())
+
+
+def test_a_spectrum_of_many_layers_shows_those_that_differ_and_says_which_are_left_out() -> None:
+    torch.manual_seed(0)
+    layers: list[nn.Module] = []
+    for k in range(40):
+        layers += [nn.Conv1d(1, 1, 3, padding=1, bias=False), nn.Conv1d(1, 1, 1)]
+        weight = torch.zeros(1, 1, 3)
+        # 1 + 2 e cos w, from 1 - 2 e to 1 + 2 e: the larger e, the less flat.
+        weight[0, 0] = torch.tensor([k / 100, 1.0, k / 100])
+        layers[-2].weight.data = weight  # type: ignore[union-attr]
+    found = atrous.spectrum(nn.Sequential(*layers), (1, 1, 64))
+    ax = plot.spectrum(found, ax=fresh())
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names == [str(2 * k) for k in range(8, 40)]  # the 32 of largest e, in order
+    title = ax.get_title()
+    assert "left out: 40 layers of a single tap and 8 layers with the flattest gain" in title
+    few = atrous.spectrum(nn.Sequential(*layers[:4]), (1, 1, 64))
+    assert "left out: 2 layers of a single tap" in plot.spectrum(few, ax=fresh()).get_title()
+    single = atrous.spectrum(nn.Sequential(layers[1], layers[3]), (1, 1, 64))
+    assert plot.spectrum(single, ax=fresh()).get_title() == "what each layer passes"
 
 
 def test_costs_are_bars_over_the_first_design() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from math import pi
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
@@ -15,10 +16,13 @@ from atrous.analysis.coverage.coverage import Coverage
 from atrous.analysis.coverage.route_tree import RouteTree
 from atrous.analysis.effective.effective import EffectiveField
 from atrous.analysis.fields.field import Field
+from atrous.analysis.inspection import Branches
+from atrous.analysis.spectrum.aliasing import AliasEnergy
+from atrous.analysis.spectrum.limits import Limit
 from atrous.geometry.index_map import IndexMap
 from atrous.report.notebook import drawing
 from atrous.report.text.effective import effective_table, profile
-from atrous.report.text.fields import describe_field, field_cells
+from atrous.report.text.fields import branch_table, describe_field, field_cells
 from atrous.report.text.pictures import picture
 from atrous.report.text.quantities import counted
 from atrous.report.views.colours import HOLE
@@ -121,6 +125,55 @@ def _index_map_html(found: IndexMap) -> str:
 def _tree_html(found: RouteTree) -> str:
     title = f"<p><b>{escape(str(found))}</b></p>"
     return title + (drawing.tree(found) or as_pre(picture(found)))
+
+
+@as_html.register
+def _branches_html(found: Branches) -> str:
+    if not found:
+        return note(str(found))
+    head = ("branch", "axis", "size", "stride", "start", "reach", "read", "status", "because of")
+    title = f"branches on {found[0].input}"
+    return table(title, head, [[f.node, *field_cells(axis)] for f in found for axis in f.axes])
+
+
+@as_html.register
+def _limit_html(found: Limit) -> str:
+    rows = [
+        (
+            branch.label,
+            str(axis.axis),
+            str(axis.taps),
+            str(axis.distance),
+            axis.profile.kind,
+            f"{axis.passed:.0%}",
+            f"{axis.highest / pi:.3g} π",
+        )
+        for branch in found.branches
+        for axis in branch.axes
+    ]
+    head = ("branch", "axis", "taps", "distance", "kind", "passes", "up to")
+    title, *lines = str(found).splitlines()
+    told = {branch.label for branch in found.branches if branch.axes}
+    # Branches that are told stand in the table.
+    rest = [line for line in lines if line.strip().partition(": ")[0] not in told]
+    return table(title, head, rows) + "".join(map(note, rest))
+
+
+@as_html.register
+def _energy_html(found: AliasEnergy) -> str:
+    return figures(
+        "power at stride 1",
+        [
+            ("total", f"{found.total:.4g} times the input's"),
+            ("kept in band", f"{found.in_band:.4g}"),
+            ("folded", f"{found.aliased:.4g}: {found.fraction:.1%}"),
+        ],
+    )
+
+
+@as_rich.register
+def _branches_rich(found: Branches) -> RenderableType:
+    return branch_table(found) if found else Text(str(found), style="dim")
 
 
 @as_rich.register

@@ -9,10 +9,13 @@ import numpy as np
 
 from atrous.analysis.effective.effective import AxisSpread, EffectiveField
 from atrous.report.plot.canvas import axes_for, bound, colour_bar, plain, ramp_map, whole_ticks
+from atrous.report.plot.checking import check_drawn
 from atrous.report.views.colours import LINES, QUIET, RAMP
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+_MADE_BY = "atrous.effective_field(model, data)"
 
 
 def effective_field(
@@ -43,6 +46,7 @@ def effective_field(
 
     Raises:
         ImportError: if matplotlib is not installed.
+        TypeError: if it was given something else.
         ValueError: if there is no such axis, it must be given, or the energy is 0 everywhere.
 
     Example:
@@ -55,6 +59,7 @@ def effective_field(
         >>> effective_field(found, ax=Figure().subplots()).get_title()
         'effective field of 3 on input'
     """
+    check_drawn("found", found, (EffectiveField,), _MADE_BY)
     own = _chosen(found, axis)
     if len(own) == 1:
         ax = axes_for(ax, size=(6.4, 3.0))
@@ -103,8 +108,11 @@ def compare(
 
     Raises:
         ImportError: if matplotlib is not installed.
+        TypeError: if it was given something else.
         ValueError: if there is no such axis, or the energy is 0 everywhere.
     """
+    check_drawn("before", before, (EffectiveField,), _MADE_BY)
+    check_drawn("after", after, (EffectiveField,), _MADE_BY)
     number = axis if axis is not None or not before.axes else before.axes[0].axis
     pair = [_chosen(found, number)[0] for found in (before, after)]
     ax = axes_for(ax, size=(6.4, 3.0))

@@ -42,7 +42,8 @@ def picture(result: object, *, width: int = 80) -> str:
     """
     raise TypeError(
         "result must be a Coverage, a RouteTree, an IndexMap or one Window or several, got "
-        f"{type(result).__name__}."
+        f"{type(result).__name__}. Pass what atrous.coverage, atrous.routes or "
+        "atrous.geometry.index_map returns; atrous.plot draws the rest."
     )
 
 
