@@ -9,7 +9,7 @@ import numpy as np
 
 from atrous.geometry.relation import Flags
 from atrous.report.plot.canvas import axes_for, plain
-from atrous.report.plot.marks import cells
+from atrous.report.plot.marks import MOST_LINES, cells
 from atrous.report.views.kernels import kernel_mask
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def _drawn(ax: Axes, grid: Flags, title: str) -> Axes:
     """Cells, filled where the grid is true."""
     rows, columns = grid.shape
     cells(ax, grid)
-    ax.set_aspect("equal")
+    # A long strip of square cells would be a hair.
+    ax.set_aspect("auto" if rows == 1 and columns > MOST_LINES else "equal")
     # A little room, so that the outer lines are drawn whole.
     ax.set_ylim(rows - 0.47, -0.53)
     ax.set_xlim(-0.53, columns - 0.47)

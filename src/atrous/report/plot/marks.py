@@ -12,7 +12,7 @@ from atrous.report.views.colours import QUIET, RAMP
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MOST_LINES = 48
+MOST_LINES = 48
 """Cells along an axis up to which lines are drawn between them: more would run into each other."""
 _SMALLEST = 2.5
 """Sides of a filled cell, in points, from which on it is seen."""
@@ -36,7 +36,7 @@ def cells(ax: Axes, grid: Flags, *, line: float = 0.8) -> None:
     from matplotlib.patches import Rectangle
 
     rows, columns = grid.shape
-    if max(rows, columns) <= _MOST_LINES:
+    if max(rows, columns) <= MOST_LINES:
         ax.pcolormesh(
             np.arange(columns + 1) - 0.5,
             np.arange(rows + 1) - 0.5,
@@ -53,7 +53,9 @@ def cells(ax: Axes, grid: Flags, *, line: float = 0.8) -> None:
     if not len(at):
         return
     unit = _points_per_cell(ax, rows, columns)
-    tall, wide = (_side(at[:, k], unit) / 2 for k in range(2))
+    tall, wide = (
+        0.5 if n == 1 else _side(at[:, k], unit) / 2 for k, n in enumerate((rows, columns))
+    )
     corners = np.array([(-wide, -tall), (wide, -tall), (wide, tall), (-wide, tall)])
     # Edges of antialiased neighbours would show as lines where cells touch.
     touching = tall == 0.5 or wide == 0.5
@@ -63,6 +65,7 @@ def cells(ax: Axes, grid: Flags, *, line: float = 0.8) -> None:
             facecolors=RAMP[3],
             linewidths=0,
             antialiaseds=not touching,
+            clip_on=False,
         )
     )
 
@@ -83,4 +86,5 @@ def _points_per_cell(ax: Axes, rows: int, columns: int) -> float:
         return 1.0
     box = ax.get_position()
     width, height = figure.get_size_inches()
-    return float(min(box.width * width * 72 / columns, box.height * height * 72 / rows))
+    across, down = box.width * width * 72 / columns, box.height * height * 72 / rows
+    return float(across if rows == 1 else down if columns == 1 else min(across, down))
