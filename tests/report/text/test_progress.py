@@ -7,7 +7,9 @@ import sys
 import time
 
 import pytest
+from torch import Tensor, nn
 
+from atrous.graph.capture import capture
 from atrous.report.text.progress import counting, working
 
 
@@ -29,6 +31,23 @@ def test_spinner_and_bar_are_shown_in_a_terminal_once_it_takes_long(
         time.sleep(0.3)
     assert "batches" in sys.stderr.getvalue()
     assert "3/8" in sys.stderr.getvalue()
+
+
+def test_the_spinner_is_shown_while_a_model_is_captured(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Capturing silences what a model prints, to both streams.
+    class Slow(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            sys.stderr.write("a word of the model")
+            time.sleep(0.3)
+            return x * 2
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with working("capturing", after=0.01):
+        capture(Slow(), (1, 4))
+        during = sys.stderr.getvalue()
+    assert "capturing" in during
+    assert "a word" not in sys.stderr.getvalue()
 
 
 def test_nothing_is_shown_elsewhere_or_of_what_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:

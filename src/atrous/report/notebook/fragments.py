@@ -77,7 +77,7 @@ def _coverage_html(found: Coverage) -> str:
     place = ", ".join("several" if len(own) > 1 else str(own[0]) for own in found.at)
     title = f"coverage of {found.node} at ({place}) on {found.input}"
     if not found.counts.size:
-        return figures(title, [("read", "nothing")])
+        return figures(title, [("read", "nothing")]) + (note(found.hint) if found.hint else "")
     spans = [
         f"{start} to {start + length - 1}"
         for start, length in zip(found.start, found.span, strict=True)

@@ -85,7 +85,7 @@ def _of_tree(result: RouteTree, *, width: int = 80) -> str:
 @picture.register
 def _of_coverage(result: Coverage, *, width: int = 80) -> str:
     if not result.counts.size:
-        return "nothing is read"
+        return "\n".join(["nothing is read", *wrap(result.hint, width)])
     found = projection(result)
     drawn = _line(found, width) if len(found.axes) == 1 else _map(found, width)
     return f"{drawn}\n{found.note}" if found.note else drawn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Timer
@@ -45,7 +46,8 @@ def counting(what: str, *, after: float = 1.0) -> Iterator[Told]:
 
 @contextmanager
 def _shown(columns: tuple[ProgressColumn, ...], after: float) -> Iterator[Told]:
-    console = Console(stderr=True)
+    # The stream itself: what is worked on may silence others by putting another in its place.
+    console = Console(file=sys.stderr)
     if not console.is_terminal:
         yield lambda done, total: None
         return
