@@ -251,7 +251,7 @@ def test_axes_that_differ_are_told_one_by_one() -> None:
     # kernel 4, stride 2, padding 1 reads o // 2 - 1 + o % 2 to o // 2 + o % 2: output 0 reads down
     # -1 and 0, -2 and 0 of its input in input steps, so 2 + 1 + 2 before and 0 + 1 + 2 after;
     # output 1 reads down 0 and 1, the inputs 0 and 2 against its own 1: 4 and 4. Together 5 and 4.
-    assert '<p class="big">1 + 1, 5 + 4, 5 + 4</p>' in page
+    assert '<p class="big">1 + 1, 5 + 4, 5 + 4</p>' in page.replace("\u00a0", " ")
     assert "before + after its own position, along axes 2, 3, 4" in page
     cells = [[text for text, _ in row] for row in Page(page).tables["nodes-table"]]
     reach = cells[0].index("reach")

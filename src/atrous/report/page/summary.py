@@ -14,6 +14,8 @@ from atrous.report.text.quantities import count, counted, share, size
 
 _MOST_APART = 3
 _TO = "\u2013"
+_PLUS = "\u00a0+\u00a0"
+"""Not broken over lines."""
 _MEANING = {
     "exact": "to the last position",
     "bound": "no more than this",
@@ -75,7 +77,7 @@ def _field_cards(field: Field, found: Inspection, parts: Parts) -> list[str]:
 
 def _reach_card(field: Field, where: str) -> str:
     """Before and after the output's own position: once where all axes agree, else one by one."""
-    told = [place_cells(axis)[3].replace("+", " + ") for axis in field.axes]
+    told = [place_cells(axis)[3].replace("+", _PLUS) for axis in field.axes]
     note = "before + after its own position"
     if len(set(told)) > 1:
         note += f", along axes {', '.join(str(axis.axis) for axis in field.axes)}"
