@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 from torch import Tensor, nn
@@ -48,6 +49,19 @@ def test_the_spinner_is_shown_while_a_model_is_captured(monkeypatch: pytest.Monk
         during = sys.stderr.getvalue()
     assert "capturing" in during
     assert "a word" not in sys.stderr.getvalue()
+
+
+def test_streams_stay_where_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    out, err = Terminal(), Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    shown = working("silenced", after=0.05)
+    with shown, redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        # It starts in here, and ends out there.
+        time.sleep(0.3)
+    assert sys.stdout is out
+    assert sys.stderr is err
 
 
 def test_nothing_is_shown_elsewhere_or_of_what_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:

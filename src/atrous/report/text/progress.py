@@ -51,7 +51,11 @@ def _shown(columns: tuple[ProgressColumn, ...], after: float) -> Iterator[Told]:
     if not console.is_terminal:
         yield lambda done, total: None
         return
-    bar = Progress(*columns, console=console, transient=True)
+    # It starts in a thread of its own, at any time: were it to put a stream of its own in the place
+    # of standard output, it might later put back one that another has put there for a while.
+    bar = Progress(
+        *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
+    )
     task = bar.add_task("", total=None)
     timer = Timer(after, bar.start)
     timer.daemon = True
