@@ -90,10 +90,10 @@ class Browser:
         return told["result"].get("value")
 
     def press(self, key: str) -> None:
-        text = {"Enter": "\r", " ": " "}.get(key, "")
+        text = {"Enter": "\r", " ": " ", "/": "/"}.get(key, "")
         extra = {"text": text} if text else {}
         codes = {"Enter": 13, " ": 32, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39,
-                 "ArrowDown": 40, "Tab": 9}  # fmt: skip
+                 "ArrowDown": 40, "Tab": 9, "/": 191, "Escape": 27}  # fmt: skip
         for kind in ("keyDown", "keyUp"):
             self.send(
                 "Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=codes[key],

@@ -58,10 +58,10 @@ from atrous.api.spectrum import spectrum as spectrum
 from atrous.graph.rule import rule as rule
 from atrous.graph.shell import CaptureError as CaptureError
 from atrous.lint.finding import Finding as Finding
-from atrous.report import fragments as _fragments  # noqa: F401 - results learn to show themselves
-from atrous.report.comparison import Comparison as Comparison
-from atrous.report.cost import Cost as Cost
-from atrous.report.findings import Findings as Findings
-from atrous.report.report import Report as Report
+from atrous.report.notebook import fragments as _fragments  # noqa: F401 - results learn to show themselves
+from atrous.report.results.comparison import Comparison as Comparison
+from atrous.report.results.cost import Cost as Cost
+from atrous.report.results.findings import Findings as Findings
+from atrous.report.results.report import Report as Report
 
 __version__ = _version("atrous")

@@ -408,3 +408,26 @@ def test_counts_go_on_through_a_map_that_is_the_same_everywhere():
     found = atrous.coverage(model, x, at=(1,))
     (pooled,) = torch.autograd.grad(3 * model(x)[0, 0, 1], x)  # the mean weighs by a third
     assert found.on_input().tolist() == pooled[0, 0].tolist() == [2, 2, 2, 0, 0]
+
+
+def test_what_local_leaves_without_any_way_is_told_with_what_to_ask_instead() -> None:
+    trunk = [nn.Conv2d(1, 2, 3, padding=1), nn.ReLU()]
+    net = nn.Sequential(*trunk, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3))
+    found = atrous.coverage(net, (1, 1, 8, 8), local=True)
+    assert not found.counts.size
+    told = (
+        "4 reads nothing of input. 2 (adaptive_avg_pool2d) reads all of it, which local=True "
+        "leaves out. Ask what comes before: node='1', and there at=."
+    )
+    assert str(found) == told
+    assert "Ask what comes before" in found._repr_html_()
+    assert "node='1'" in atrous.picture(found)
+    # What it advises has an answer: the 3 x 3 of the convolution.
+    assert atrous.coverage(net, (1, 1, 8, 8), node="1", at=(3, 4), local=True).span == (3, 3)
+    first = atrous.coverage(nn.AdaptiveAvgPool1d(1), (1, 1, 8), local=True)
+    assert str(first).endswith("Ask without local=True.")
+    # Padding alone is another reason, without a hint.
+    padded = nn.Sequential(nn.ConstantPad1d((9, 0), 0.0), nn.Conv1d(1, 1, 3))
+    assert atrous.coverage(padded, (1, 1, 10), at=0, local=True).hint == ""
+    # Beside a way that is left, nothing is said.
+    assert atrous.coverage(net, (1, 1, 8, 8)).hint == ""

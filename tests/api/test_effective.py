@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import re
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from torch.export import export
 
 import atrous
-from atrous.report.effective import effective_table
+from atrous.report.text.effective import effective_table
 
 
 class Branching(nn.Module):
@@ -271,6 +272,38 @@ def test_current_mode_keeps_dropout_and_batch_statistics_on() -> None:
     assert np.count_nonzero(atrous.effective_field(net, x).energy) == 3
     net.eval()
     assert np.count_nonzero(atrous.effective_field(net, x, mode="current").energy) == 3
+
+
+def test_a_field_of_inference_is_no_measure_of_training() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU()).train()
+    x = torch.randn(3, 1, 12, 12)
+    found = atrous.effective_field(net, x, mode="current")
+    # Autograd on the model itself, in training: what lies outside the 3 x 3 around (6, 6).
+    wanted = x.clone().requires_grad_()
+    copy.deepcopy(net)(wanted)[:, :, 6, 6].sum().backward()
+    assert wanted.grad is not None
+    energy = wanted.grad.abs().sum((0, 1))
+    outside = 1 - float(energy[5:8, 5:8].sum() / energy.sum())
+    assert outside > 0.01
+    assert f"field unknown in this mode: {outside:.2%} of the energy lies outside" in str(found)
+    assert found.theory is None and found.share_of_field() is None
+    # Dropout alone reads nothing else.
+    dropped = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Dropout(0.5)).train()
+    found = atrous.effective_field(dropped, x, mode="current")
+    assert found.note == "" and found.theory is not None
+    share = found.share_of_field(1.0)
+    assert share is not None and share <= 1
+
+
+@pytest.mark.parametrize(("taps", "shape"), [(3, "few"), (5, "few"), (6, "few"), (7, "box")])
+def test_too_few_positions_have_no_shape(taps: int, shape: str) -> None:
+    layer = nn.Conv1d(1, 1, taps, bias=False)
+    nn.init.ones_(layer.weight)
+    found = atrous.effective_field(layer, torch.ones(1, 1, 30))
+    assert found.axes[0].shape == shape
+    assert (f"{taps} positions, too few to tell a shape" in str(found)) == (shape == "few")
+    assert ("fits" in str(found)) == (shape != "few")
 
 
 def test_the_table_shows_a_profile_and_shares() -> None:

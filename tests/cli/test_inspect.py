@@ -174,7 +174,7 @@ def test_narrow_terminals_keep_names_fields_and_status() -> None:
     from rich.console import Console
 
     from atrous.models import create
-    from atrous.report.text import render
+    from atrous.report.text.inspection import render
 
     found = atrous.inspect(create("segmenter"), (1, 3, 65, 65)).inspection
     for width, last in ((60, "status"), (80, "status"), (200, "MACs")):

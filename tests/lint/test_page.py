@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 from atrous.lint.rule import lint_rules
-from atrous.report.rule_page import rules_in_markdown
+from atrous.report.formats.rule_page import rules_in_markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "lint.md"
 BLOCK = re.compile(r"(?<=<!-- rules -->\n).*(?=\n<!-- end of rules -->)", re.DOTALL)

@@ -18,7 +18,7 @@ from atrous.lint.finding import Finding
 from atrous.lint.rule import Case, Found, LintRule, find_rule, lint_rule, lint_rules, selected
 from atrous.lint.settings import Settings
 from atrous.lint.subject import Declared, Subject
-from atrous.report.rule_page import code_blocks, sections, settings_in, to_markdown
+from atrous.report.formats.rule_page import code_blocks, sections, settings_in, to_markdown
 from linting import assert_fix_mends
 
 RULES = list(lint_rules())

@@ -10,6 +10,7 @@ from atrous.analysis.cost.memory import liveness
 from atrous.analysis.fields.alignment import Misalignment, misalignments
 from atrous.analysis.fields.field import AxisField, Field, fields, traced
 from atrous.graph.program import Node, Program
+from atrous.shown import Shown
 
 
 @dataclass(frozen=True)
@@ -166,20 +167,29 @@ def _local_size(axis: AxisField) -> int:
     return axis.size if axis.local is None else axis.local.size
 
 
+class Branches(tuple[Field, ...], Shown):
+    """The fields of branches that meet, in order; a tuple that shows itself as a table."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self)) or "no branches meet"
+
+
 def branches(
     program: Program,
     node: str,
     *,
     input: str | None = None,
     axes: tuple[int, ...] | None = None,
-) -> tuple[Field, ...]:
+) -> Branches:
     """The fields of the branches that meet last before a node; empty if none meet."""
     found = fields(program, input=input, axes=axes)
     at = program.nodes[node]
     while len(at.operands) == 1:
         at = program.nodes[at.operands[0].name]
     names = dict.fromkeys(operand.name for operand in at.operands)
-    return tuple(found[name] for name in names if name in found)
+    return Branches(found[name] for name in names if name in found)
 
 
 def as_number(value: Fraction) -> int | float:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from atrous.graph.program import Program
 from atrous.graph.rule import Local
 
+_Taps = tuple[tuple[int, int, int, int], ...]
+
 
 @dataclass(frozen=True)
 class KernelUse:
@@ -17,6 +19,8 @@ class KernelUse:
         kernel_size: taps along each axis.
         dilation: from one tap to the next, along each axis.
         stride: from one output to the next, along each axis.
+        upsampling: what the input is spread by first, along each axis, zeros between: the stride
+            of a transposed convolution.
         layers: labels of the layers, in order of computation.
     """
 
@@ -24,6 +28,7 @@ class KernelUse:
     kernel_size: tuple[int, ...]
     dilation: tuple[int, ...]
     stride: tuple[int, ...]
+    upsampling: tuple[int, ...]
     layers: tuple[str, ...]
 
 
@@ -39,19 +44,31 @@ def kernels(program: Program) -> tuple[KernelUse, ...]:
         >>> [(use.dilation, use.layers) for use in kernels(capture(net, (1, 1, 32)))]
         [((1,), ('0',)), ((2,), ('1', '2'))]
     """
-    found: dict[tuple[str, tuple[tuple[int, int, int], ...]], list[str]] = {}
+    found: dict[tuple[str, _Taps], list[str]] = {}
     for node in program.nodes.values():
-        if isinstance(node.description, Local) and node.description.windows:
-            windows = (window for _, window in sorted(node.description.windows.items()))
-            taps = tuple((w.kernel_size, w.dilation, w.stride) for w in windows)
+        taps = _taps(node.description) if isinstance(node.description, Local) else ()
+        if taps:
             found.setdefault((node.kind, taps), []).append(node.label)
     return tuple(
         KernelUse(
             kind,
-            tuple(k for k, _, _ in taps),
-            tuple(d for _, d, _ in taps),
-            tuple(s for _, _, s in taps),
+            tuple(size for size, _, _, _ in taps),
+            tuple(dilation for _, dilation, _, _ in taps),
+            tuple(stride for _, _, stride, _ in taps),
+            tuple(upsampling for _, _, _, upsampling in taps),
             tuple(layers),
         )
         for (kind, taps), layers in found.items()
     )
+
+
+def _taps(description: Local) -> _Taps:
+    """Size, dilation, stride and upsampling per axis; () of what does not slide."""
+    if description.windows:
+        windows = (window for _, window in sorted(description.windows.items()))
+        return tuple((w.kernel_size, w.dilation, w.stride, 1) for w in windows)
+    kernel = description.kernel
+    if kernel is None:
+        return ()
+    sizes = kernel.weights().shape[2:]
+    return tuple(zip(sizes, kernel.dilation, kernel.stride, kernel.upsampling, strict=True))

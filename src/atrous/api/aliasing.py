@@ -17,7 +17,7 @@ from atrous.analysis.spectrum.limits import Limit
 from atrous.api.arguments import chosen_node, per_axis
 from atrous.graph.capture import Inputs, capture, given_values
 from atrous.graph.program import Program
-from atrous.report.spectrum_text import FoldingReport
+from atrous.report.results.spectrum import FoldingReport
 
 
 def alias_energy(

@@ -10,8 +10,8 @@ from torch.export import ExportedProgram
 from atrous.analysis.cost.comparison import compared, device
 from atrous.analysis.cost.cost import costs
 from atrous.graph.capture import Inputs, capture
-from atrous.report.comparison import Comparison
-from atrous.report.cost import Cost
+from atrous.report.results.comparison import Comparison
+from atrous.report.results.cost import Cost
 
 
 def cost(model: nn.Module | ExportedProgram, x: Inputs) -> Cost:

@@ -44,7 +44,8 @@ def coverage(
         exact: keep counts of 2**62 and more exact; by default they become floats, whose zeros are
             still exactly the holes, and whole numbers again beyond what floats hold.
         local: leave out the ways on which an operator reads an axis whole by nature, as image
-            pooling does: what is left is what convolutions see.
+            pooling does: what is left is what convolutions see. Where nothing is left, as of a
+            classifier's output, the text names the operator, and the node before it to ask about.
 
     Returns:
         A `Coverage`: `.counts` over the span that is read, `.start`, `.holes`, `.density`,

@@ -17,7 +17,7 @@ from atrous.analysis.effective.measuring import Progress, aim, measured
 from atrous.analysis.effective.probing import Mode, Probe
 from atrous.api.arguments import checked_axes, checked_channels, one_of_both, other_inputs
 from atrous.graph.capture import Inputs, floating_type, same_random_state
-from atrous.report.progress import counting
+from atrous.report.text.progress import counting
 
 
 def effective_field(
@@ -63,8 +63,9 @@ def effective_field(
         convention: what of a gradient g counts: "absolute" |g|, "squared" g^2, "positive"
             max(g, 0), or "replknet", which is "positive" of the outputs that are above 0. Added up
             over channels and averaged over samples.
-        mode: "eval", or "current": every module in the mode it is in (with batch normalisation in
-            training the samples of a batch depend on each other).
+        mode: "eval", or "current": every module in the mode it is in. With batch normalisation in
+            training the samples of a batch depend on each other, and every output on all positions:
+            where energy lies outside the field of inference, `.theory` is None and `.note` says it.
         batches: how many batches at most.
         seed: of the random data.
         unpack: from an item of `data` to the model's input, where that is not the first entry.

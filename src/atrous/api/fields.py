@@ -9,6 +9,7 @@ from torch.export import ExportedProgram
 
 from atrous.analysis import inspection as _inspection
 from atrous.analysis.fields.field import Field, traced
+from atrous.analysis.inspection import Branches
 from atrous.api.arguments import checked_axes, checked_channels, chosen_node, independent
 from atrous.graph.capture import Inputs, capture
 
@@ -88,10 +89,13 @@ def branches(
     input: str | None = None,
     output: str | None = None,
     axes: int | tuple[int, ...] | None = None,
-) -> tuple[Field, ...]:
+) -> Branches:
     """The receptive fields of the branches that meet last before an output, or before a node.
 
-    The arguments are those of `receptive_field`. Empty if no branches meet.
+    The arguments are those of `receptive_field`.
+
+    Returns:
+        A tuple of fields, which notebooks show as a table; empty if no branches meet.
 
     Raises:
         KeyError: if there is no such node, input or output; the message names the nearest.

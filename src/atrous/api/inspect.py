@@ -9,7 +9,7 @@ from atrous.analysis import inspection as _inspection
 from atrous.api.arguments import checked_axes
 from atrous.api.parts import Gathering
 from atrous.graph.capture import Inputs, capture
-from atrous.report.report import Report
+from atrous.report.results.report import Report
 
 
 def inspect(

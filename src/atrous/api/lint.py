@@ -16,7 +16,7 @@ from atrous.lint.finding import Severity
 from atrous.lint.judgement import judge
 from atrous.lint.settings import Settings, read_settings
 from atrous.lint.subject import Subject
-from atrous.report.findings import Findings
+from atrous.report.results.findings import Findings
 
 
 def lint(

@@ -8,7 +8,7 @@ from atrous.analysis.coverage.coverage import Coverage
 from atrous.analysis.coverage.route_tree import RouteTree
 from atrous.geometry.index_map import IndexMap
 from atrous.geometry.primitives import Window
-from atrous.report import pictures
+from atrous.report.text import pictures
 
 
 def picture(

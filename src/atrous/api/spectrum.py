@@ -12,7 +12,7 @@ from atrous.analysis.spectrum import spectrum as _spectrum
 from atrous.api.arguments import chosen_node, one_of_both, per_axis
 from atrous.graph.capture import Inputs, capture
 from atrous.graph.program import Node, Program
-from atrous.report.spectrum_text import SpectrumReport
+from atrous.report.results.spectrum import SpectrumReport
 
 Frequencies = Tensor | Sequence[Tensor]
 

@@ -11,8 +11,8 @@ from torch.utils import _pytree as pytree
 import atrous
 from atrous.analysis.cost.shifts import drawn
 from atrous.cli.resolve import Resolved, resolve
-from atrous.report.comparison import Comparison
-from atrous.report.progress import working
+from atrous.report.results.comparison import Comparison
+from atrous.report.text.progress import working
 
 
 def resolve_all(names: Sequence[str]) -> dict[str, Resolved]:

@@ -14,10 +14,12 @@ from atrous.cli.cover import positions, show_coverage
 from atrous.cli.inputs import DEFAULT, Batch, Dtype, ModelName, OfInput, Shapes, inputs
 from atrous.cli.output import check_writable, output_console
 from atrous.cli.resolve import resolve
-from atrous.report import plain, text
-from atrous.report.plain_parts import as_json as _as_json
-from atrous.report.progress import working
-from atrous.report.report import Report
+from atrous.report.json import inspection as plain
+from atrous.report.json.layout import as_json as _as_json
+from atrous.report.results.report import Report
+from atrous.report.text.fields import branch_table, describe_field
+from atrous.report.text.inspection import render
+from atrous.report.text.progress import working
 
 _BATCHES = 8
 
@@ -160,50 +162,58 @@ def inspect(
     picked = _channels(channels)
     x = inputs(found, model, shapes or [], batch, dtype)
     chosen = _axes(axes)
-    with working(f"inspecting {model}"):
-        if spectrum:
+    # What is found is printed when nothing else is on the terminal.
+    busy = working(f"inspecting {model}")
+    if spectrum:
+        with busy:
             passed = atrous.spectrum(found.model, x, node=node, input=of_input)
-            if as_json:
-                print_json(passed.to_dict())
-            else:
-                console.print(passed)
-            return
-        if branches:
+        if as_json:
+            print_json(passed.to_dict())
+        else:
+            console.print(passed)
+        return
+    if branches:
+        with busy:
             fields = atrous.branches(
                 found.model, x, node=node, input=of_input, output=output, axes=chosen
             )
-            if not fields:
-                raise ValueError(
-                    f"--branches must have branches, but none meet before {_asked(node, output)}. "
-                    "Name a later node with --node."
-                )
-            if as_json:
-                print_json({"branches": [plain.field_to_dict(f) for f in fields]})
-            else:
-                console.print(text.branch_table(fields))
-            return
-        if coverage:
+        if not fields:
+            raise ValueError(
+                f"--branches must have branches, but none meet before {_asked(node, output)}. "
+                "Name a later node with --node."
+            )
+        if as_json:
+            print_json({"branches": [plain.field_to_dict(f) for f in fields]})
+        else:
+            console.print(branch_table(fields))
+        return
+    if coverage:
+        with busy:
             cover = atrous.coverage(
                 found.model, x, at=place, node=node, input=of_input, output=output, axes=chosen
             )
-            if as_json:
-                print_json({"coverage": plain.coverage_to_dict(cover)})
-            else:
-                show_coverage(console, cover)
-            return
-        if node is not None or output is not None or channels is not None:
+            if not as_json:
+                _ = cover.blame
+        if as_json:
+            print_json({"coverage": plain.coverage_to_dict(cover)})
+        else:
+            show_coverage(console, cover)
+        return
+    if node is not None or output is not None or channels is not None:
+        with busy:
             field = atrous.receptive_field(
                 found.model, x, node=node, input=of_input, output=output, axes=chosen,
                 channels=picked, channel_axis=channel_axis,
             )  # fmt: skip
-            if as_json:
-                print_json({"field": plain.field_to_dict(field)})
-            else:
-                title = node or (f"output {output!r}" if output else "output")
-                title += f", channels {channels} of axis {channel_axis}" if channels else ""
-                console.print(text.describe_field(field, title))
-            return
-        batches = _BATCHES if effective else 0
+        if as_json:
+            print_json({"field": plain.field_to_dict(field)})
+        else:
+            title = node or (f"output {output!r}" if output else "output")
+            title += f", channels {channels} of axis {channel_axis}" if channels else ""
+            console.print(describe_field(field, title))
+        return
+    batches = _BATCHES if effective else 0
+    with busy:
         report = atrous.inspect(found.model, x, input=of_input, axes=chosen, effective=batches)
     if html or json_file or as_json:
         more = f", effective fields on {batches} random inputs" if effective else ""
@@ -252,7 +262,7 @@ def _show(console: Console, report: Report, depth: int | None, as_json: bool) ->
     if as_json:
         print_json(report.to_dict())
     else:
-        console.print(text.render(report.inspection, depth=depth))
+        console.print(render(report.inspection, depth=depth))
 
 
 def print_json(value: dict[str, Any]) -> None:

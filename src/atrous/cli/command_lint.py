@@ -12,8 +12,8 @@ from atrous.cli.inputs import DEFAULT, Batch, Dtype, ModelName, OfInput, Shapes,
 from atrous.cli.output import check_writable, output_console
 from atrous.cli.resolve import resolve
 from atrous.lint.settings import find_settings, read_settings
-from atrous.report.findings import Findings
-from atrous.report.progress import working
+from atrous.report.results.findings import Findings
+from atrous.report.text.progress import working
 
 
 def register(app: typer.Typer) -> None:

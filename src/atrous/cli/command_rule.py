@@ -9,7 +9,8 @@ from rich.markdown import Markdown
 
 from atrous.cli.output import output_console
 from atrous.lint.rule import find_rule, lint_rules
-from atrous.report.rule_page import rule_table, to_markdown
+from atrous.report.formats.rule_page import to_markdown
+from atrous.report.text.rules import rule_table
 
 
 def register(app: typer.Typer) -> None:

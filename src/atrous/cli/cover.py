@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from atrous.analysis.coverage.coverage import Coverage
-from atrous.report.fragments import Pictured
+from atrous.report.notebook.fragments import Pictured
 
 _MOST_BLAMED = 8
 

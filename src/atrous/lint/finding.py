@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from atrous.shown import Shown
+
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 """From the worst to the mildest: an error is wrong whatever was meant, a warning is wrong in most
@@ -15,7 +17,7 @@ Number = int | float | str | bool | Sequence[int] | Sequence[float] | Sequence[s
 
 
 @dataclass(frozen=True)
-class Finding:
+class Finding(Shown):
     """One finding.
 
     Attributes:

@@ -117,6 +117,11 @@ class Coverage(Shown):
             found.append(int(np.gcd.reduce(np.diff(taken), initial=0)))
         return tuple(found)
 
+    @cached_property
+    def hint(self) -> str:
+        """Why `local` left no way at all, and what to ask instead; "" where it left some."""
+        return "" if self.counts.size or not self.local else self._asked.hint()
+
     def on_input(self) -> Counts:
         """The counts over the whole input, zeros outside the span."""
         out = np.zeros(self.shape, dtype=self.counts.dtype)
@@ -206,7 +211,7 @@ class Coverage(Shown):
         size = " x ".join(map(str, self.span)) if self.counts.size else "nothing"
         text = f"{self.node} reads {size} of {self.input}"
         if not self.counts.size:
-            return text
+            return f"{text}. {self.hint}" if self.hint else text
         text += f", {self.density:.1%} of it"
         if not self.read.all():
             text += f" ({len(self.holes):,} holes)"
@@ -228,6 +233,23 @@ class _Question:
     layout: dict[str, Axes]
     exact: bool
     local: bool
+
+    def hint(self) -> str:
+        """What reads an axis whole on every way, and what comes before it; "" if nothing does."""
+        followed = traced(self.program, input=self.source.name, axes=self.axes)
+        for node in self.program.behind(self.node):
+            field = followed.field(node)
+            if field is None or not any(
+                axis.status == "global" and axis.local is None for axis in field.axes
+            ):
+                continue
+            text = f"{node.label} ({node.kind}) reads all of it, which local=True leaves out."
+            read = [self.program.nodes[operand.name] for operand in node.operands]
+            before = next((n for n in read if followed.field(n) is not None), self.source)
+            if before is self.source:
+                return f"{text} Ask without local=True."
+            return f"{text} Ask what comes before: node={before.label!r}, and there at=."
+        return ""
 
     def answer(
         self, at: Sequence[Ints], replaced: dict[str, tuple[Read, ...]] | None = None

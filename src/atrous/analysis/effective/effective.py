@@ -22,6 +22,9 @@ CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
 Energy = npt.NDArray[np.float64]
 
 _GOOD_FIT = 0.95
+_FEWEST = 7
+"""Positions from which on a fit tells something: a curve of three numbers passes near any three
+positions, and a bell and a box look alike on five."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +82,21 @@ class AxisSpread:
         return box_fit(self.profile)
 
     @property
-    def shape(self) -> Literal["gaussian", "box", "neither"]:
-        """Which curve describes the profile.
+    def positions(self) -> int:
+        """Positions from the first to the last that has any energy."""
+        filled = np.flatnonzero(self.profile)
+        return int(filled[-1] - filled[0]) + 1
+
+    @property
+    def shape(self) -> Literal["gaussian", "box", "neither", "few"]:
+        """Which curve describes the profile; "few" where it has less than 7 positions to tell by.
 
         The better of the two whose R squared is 0.95 or more, and whose standard deviation is
         within a quarter of the profile's: squares see the peak, the second moment the tails. A
         narrow peak on wide tails is neither.
         """
+        if self.positions < _FEWEST:
+            return "few"
         good = [
             curve
             for curve in (self.gaussian, self.box)
@@ -99,9 +110,13 @@ class AxisSpread:
         text = f"centre {self.centre:.4g}, std {self.std:.4g}{beside}"
         if self.kurtosis is not None:
             text += f", excess kurtosis {self.kurtosis:+.2f}"
+        shape = self.shape
+        if shape == "few":
+            text += f"; {_counted(self.positions, 'position')}, too few to tell a shape"
+            return text + self._cut()
         bell, box = self.gaussian, self.box
         own = f"std {bell.width:.4g}, R2 {bell.r_squared:.3f}"
-        match self.shape:
+        match shape:
             case "gaussian":
                 text += f"; a Gaussian fits ({own})"
             case "box":
@@ -110,7 +125,10 @@ class AxisSpread:
                 )
             case "neither":
                 text += f"; no Gaussian fits ({own}) and no box (R2 {box.r_squared:.3f})"
-        return text + ("; cut by the border" if self.span and self.span.clipped else "")
+        return text + self._cut()
+
+    def _cut(self) -> str:
+        return "; cut by the border" if self.span and self.span.clipped else ""
 
 
 @dataclass(frozen=True, eq=False)

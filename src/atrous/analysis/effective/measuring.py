@@ -24,6 +24,10 @@ Progress = Callable[[int, int | None], None]
 """Told after each batch: how many are done, and of how many (None if not known)."""
 
 
+_ROUNDING = 1e-6
+"""A share of the energy that is no more than an algorithm of a convolution loses."""
+
+
 @dataclass(frozen=True, eq=False)
 class Aim:
     """What gradients are taken of and told for.
@@ -266,9 +270,20 @@ def measured(
         )
     total = float(added.sum())
     note = "" if probe.reason is None else f"field unknown: {probe.reason}"
+    theory = aim.field
     if total > 0:
         energy = added / total
-        found = spreads(energy, aim.axes, aim.spans(at))
+        spans = aim.spans(at)
+        if mode == "current":
+            beyond = _beyond(energy, spans)
+            if beyond > _ROUNDING:
+                # The theory is that of inference; this is another function.
+                spans, theory = (None,) * len(spans), None
+                note = (
+                    f"field unknown in this mode: {beyond:.2%} of the energy lies outside that of "
+                    "inference, as where batch normalisation in training reads its whole batch"
+                )
+        found = spreads(energy, aim.axes, spans)
     else:
         energy, found = np.zeros_like(added), ()
         note = _why_zero(samples, skipped, half)
@@ -285,9 +300,15 @@ def measured(
         energy=energy,
         total=total / max(samples, 1),
         axes=found,
-        theory=aim.field,
+        theory=theory,
         note=note,
     )
+
+
+def _beyond(energy: Energy, spans: tuple[Span | None, ...]) -> float:
+    """The share of the energy outside what is read by the theory; 0 where that is unknown."""
+    inside = tuple(slice(None) if s is None else slice(s.start, s.stop) for s in spans)
+    return max(0.0, 1.0 - float(energy[inside].sum()))
 
 
 def _why_zero(samples: int, skipped: int, half: bool) -> str:

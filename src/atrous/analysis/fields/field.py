@@ -21,7 +21,7 @@ from atrous.shown import Shown
 
 
 @dataclass(frozen=True)
-class AxisField:
+class AxisField(Shown):
     """The receptive field along one input axis.
 
     All numbers are in input positions, as at an output that no border clips, even where the input

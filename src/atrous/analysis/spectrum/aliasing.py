@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from atrous.analysis.spectrum.passband import Floats, comb, highest
+from atrous.shown import Shown
 
 _CHUNK = 1 << 22
 
 
 @dataclass(frozen=True)
-class AliasEnergy:
+class AliasEnergy(Shown):
     """The power that a stride folds.
 
     Attributes:
@@ -38,6 +39,12 @@ class AliasEnergy:
     def fraction(self) -> float:
         """The aliased part of the total; 0 where there is no power."""
         return self.aliased / self.total if self.total > 0 else self.total * 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.fraction:.1%} of the power is folded: {self.aliased:.4g} of {self.total:.4g} "
+            "times the input's"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +172,7 @@ def periodogram(values: Tensor, axes: int) -> Floats:
 
 
 @dataclass(frozen=True)
-class StrideAdvice:
+class StrideAdvice(Shown):
     """The rule of thumb for a stride behind a dilated low-pass, and what it rests on.
 
     Attributes:

@@ -8,6 +8,7 @@ from math import floor, pi
 from atrous.analysis.spectrum.chains import Chain, chain
 from atrous.analysis.spectrum.passband import Bands, Profile, comb, highest, share
 from atrous.graph.program import Node, Program
+from atrous.shown import Shown
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class BranchSpectrum:
 
 
 @dataclass(frozen=True)
-class Limit:
+class Limit(Shown):
     """What limits a stride behind branches that meet.
 
     Attributes:

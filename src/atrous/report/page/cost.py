@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from atrous.analysis.cost.cost import Costs, ModuleCost
 from atrous.report.page.markup import bar, card, section, sortable, text
-from atrous.report.quantities import count, number, share, size
+from atrous.report.text.quantities import count, counted, share, size
 
 _MOST_ROWS = 32
 _MOST_POINTS = 400
@@ -39,9 +39,12 @@ def cost(found: Costs | None, missing: str = "") -> str:
     table = sortable("cost-table", _HEAD, [_row(row, rows) for row in rows], "cost by module")
     lead = (
         "Memory is that of activations: no parameters, and nothing that an operator needs inside "
-        "itself. Values are freed after their last reader."
+        "itself. Values are freed after their last reader. Numbers with k, M, G are rounded; point "
+        "at one to read it whole."
     )
     body = f'<ul class="cards">{"".join(_cards(found))}</ul>{_profile(found)}{table}'
+    if found.training is None:
+        body += f'<p class="note">training not known: {text(found.untrainable)}</p>'
     if found.unknown:
         body += (
             f'<p class="warn">not counted, for want of a rule: {text(", ".join(found.unknown))}</p>'
@@ -52,8 +55,8 @@ def cost(found: Costs | None, missing: str = "") -> str:
 def _cards(found: Costs) -> list[str]:
     least = "at least " if found.unknown else ""
     cards = [
-        card("weights", size(found.weight_bytes), f"{found.parameters:,} parameters"),
-        card("MACs", count(found.macs) or "0", f"{least}{number(found.macs)}"),
+        card("weights", size(found.weight_bytes), counted(found.parameters, "parameter")),
+        card("MACs", count(found.macs) or "0", f"{least}{found.macs:,}"),
         card("inference", size(found.inference), f"needed, at {found.widest}"),
     ]
     if found.eager is not None:
@@ -62,7 +65,7 @@ def _cards(found: Costs) -> list[str]:
         saved, peak = found.training.saved, found.training.peak
         cards.append(card("training", size(peak), f"at the peak; {size(saved)} kept for backward"))
     else:
-        cards.append(card("training", "not known", found.untrainable))
+        cards.append(card("training", "not known", "see below"))
     return cards
 
 

@@ -7,10 +7,9 @@ from itertools import groupby
 from atrous.lint.finding import Finding
 from atrous.lint.judgement import Judgement
 from atrous.lint.rule import lint_rules
+from atrous.report.formats.rule_page import sections
 from atrous.report.page.markup import section, text
-from atrous.report.rule_page import sections
-
-_PLURAL = {"error": "errors", "warning": "warnings", "note": "notes"}
+from atrous.report.text.quantities import counted
 
 
 def findings(judgement: Judgement | None, missing: str = "") -> str:
@@ -21,7 +20,7 @@ def findings(judgement: Judgement | None, missing: str = "") -> str:
     for severity, found in groupby(judgement.findings, key=lambda finding: finding.severity):
         mine = list(found)
         items = "".join(map(_finding, mine))
-        count = f"{len(mine)} {severity if len(mine) == 1 else _PLURAL[severity]}"
+        count = counted(len(mine), severity)
         # Notes are worth knowing, errors and warnings worth doing something about.
         opened = "" if severity == "note" and len(mine) > 3 else " open"
         groups.append(
@@ -29,8 +28,7 @@ def findings(judgement: Judgement | None, missing: str = "") -> str:
             f'</summary><ul class="findings">{items}</ul></details>'
         )
     if not groups:
-        many = len(judgement.rules)
-        what = f"{many} rule" if many == 1 else f"{many} rules"
+        what = counted(len(judgement.rules), "rule")
         groups.append(f'<p class="good">Nothing found by {what}.</p>')
     rest = []
     if judgement.ignored:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from atrous.analysis.inspection import Inspection
-from atrous.report.growth import Growth, growth_lines
 from atrous.report.page.markup import section, text
+from atrous.report.views.growth import Growth, growth_lines
 
 _SIZE = 1000
 """Units of the drawing along both axes; the page stretches it."""

@@ -7,8 +7,9 @@ from math import prod
 import numpy as np
 
 from atrous.analysis.kernels import KernelUse
-from atrous.report.kernels import kernel_mask
 from atrous.report.page.markup import crossed, section, text
+from atrous.report.text.quantities import counted
+from atrous.report.views.kernels import kernel_mask
 
 _CELLS = 24
 """Up to so many positions along an axis, those between the taps are drawn too."""
@@ -35,12 +36,15 @@ def _figure(use: KernelUse) -> str:
         # All planes with taps are alike.
         mask = mask[(0,) * (mask.ndim - 2)]
     mask = np.atleast_2d(mask)
+    title = title.replace(" x ", crossed(["", ""]))
     if planes > 1:
         title += f"; one of {planes} planes"
     if set(use.stride) != {1}:
-        title += f"; stride {crossed(dict.fromkeys(use.stride))}"
+        title += f"; stride {_once(use.stride)}"
+    if set(use.upsampling) != {1}:
+        title += f"; on an input spread by {_once(use.upsampling)}, zeros between"
     layers = ", ".join(dict.fromkeys(use.layers))
-    count = f"{len(use.layers)} layers" if len(use.layers) > 1 else use.layers[0]
+    count = counted(len(use.layers), "layer")
     listed = f'<p class="note">{text(layers)}</p>'
     more = (
         f"<details><summary>{text(count)}</summary>{listed}</details>"
@@ -48,6 +52,11 @@ def _figure(use: KernelUse) -> str:
         else listed
     )
     return f"<li><h3>{text(use.kind)}</h3>{_grid(mask, title)}<p>{text(title)}</p>{more}</li>"
+
+
+def _once(values: tuple[int, ...]) -> str:
+    """Along each axis, or once where all agree."""
+    return crossed(values if len(set(values)) > 1 else values[:1])
 
 
 def _grid(mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], title: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import isfinite, prod
 from typing import Any
 
-from atrous.report.cells import MOST_1D, MOST_2D, Cells, cells, packed
 from atrous.report.page.markup import cell, crossed, section, sortable, text
 from atrous.report.parts import Parts, Stage
-from atrous.report.quantities import share
+from atrous.report.text.quantities import share
+from atrous.report.views.cells import MOST_1D, MOST_2D, Cells, cells, packed
 
 _HEAD = (
     ("node", "module path, or the operation's own name", False),
@@ -19,6 +19,7 @@ _HEAD = (
     ("unevenness", "standard deviation of the counts over their mean", True),
     ("status", "exact, a bound, or global", False),
 )
+_MOST_DIGITS = 60
 _MEASURED = (
     ("std", "standard deviation of the effective field along each axis, in positions", True),
     ("95 % on", "positions of the smallest set that holds 95 % of the energy", True),
@@ -118,7 +119,7 @@ def _row(stage: Stage, measured: bool) -> str:
         + cell(span, prod(seen.span), "n")
         + cell(share(seen.density), seen.density, "n")
         + cell(f"{holes:,}" if holes else "none", holes, "n")
-        + cell(_large(seen.total), total if isfinite(total) else 1e300, "n")
+        + cell(_large(seen.total), total if isfinite(total) else 1e300, "n", _exact(seen.total))
         + cell(f"{even:.2f}", even, "n")
         + f'<td class="status-{seen.status}">{text(seen.status)}</td>'
     )
@@ -144,5 +145,10 @@ def _large(value: int | float) -> str:
         return f"{value:,}"
     if isinstance(value, int):
         digits = len(str(value)) - 1
-        return f"{value // 10 ** (digits - 2) / 100:.3g}e{digits}"
-    return f"{value:.3g}"
+        return f"≈ {value // 10 ** (digits - 2) / 100:.3g}e{digits}"
+    return f"≈ {value:.3g}"
+
+
+def _exact(value: int | float) -> str:
+    """All digits, where there are no more than one reads."""
+    return f"{value:,}" if isinstance(value, int) and value < 10**_MOST_DIGITS else ""

@@ -38,9 +38,18 @@ def card(title: str, value: str, note: str = "", style: str = "") -> str:
     return f'<li class="{kind}"><h3>{text(title)}</h3><p class="big">{text(value)}</p>{more}</li>'
 
 
-def cell(shown: str, value: float | int | None = None, style: str = "") -> str:
-    """A cell of a sortable table: what is shown, and the number it is sorted by."""
+def cell(shown: str, value: float | int | None = None, style: str = "", exact: str = "") -> str:
+    """A cell of a sortable table.
+
+    Args:
+        shown: its text.
+        value: the number it is sorted by.
+        style: its class.
+        exact: what is told when one points at it, if `shown` is rounded.
+    """
     kind = f' class="{style}"' if style else ""
+    if exact and exact != shown:
+        kind += f' title="{text(exact)}"'
     number = (
         ""
         if value is None

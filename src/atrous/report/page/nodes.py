@@ -9,8 +9,8 @@ from atrous.analysis.fields.field import Field
 from atrous.analysis.inspection import Inspection, NodeRow
 from atrous.report.page.markup import cell, crossed, section, sortable, text
 from atrous.report.page.summary import moving
-from atrous.report.quantities import count, size
-from atrous.report.text import place_cells
+from atrous.report.text.fields import joined, place_cells
+from atrous.report.text.quantities import count, counted, size
 
 _HEAD = (
     ("node", "module path, or the operation's own name", False),
@@ -34,15 +34,20 @@ def nodes(found: Inspection) -> str:
     outputs = {name: label for label, name in found.outputs.items()}
     rows = list(_tree(found.rows, (), 0, outputs))
     tools = (
-        '<div class="tools js"><label>Filter <input type="search" id="filter" '
-        'placeholder="name, operator, status" autocomplete="off"></label>'
+        '<div class="tools js"><label>Search <input type="search" id="filter" '
+        'placeholder="name, operator, status, line" autocomplete="off" aria-keyshortcuts="/">'
+        '</label><label>Operator <select id="kind"><option value="">all</option></select></label>'
         '<button type="button" id="unfold">Unfold all</button>'
         '<button type="button" id="fold">Fold all</button>'
         '<button type="button" id="in-order" hidden>Back to the order of the model</button>'
         '<span id="shown" role="status"></span></div>'
     )
     table = sortable("nodes-table", _HEAD, rows, "nodes in order of computation")
-    lead = "In order of computation. A click on a heading sorts; modules fold."
+    lead = (
+        "In order of computation. Headings sort, modules fold, the key "
+        "<kbd>/</kbd> leads to the search. Numbers with k, M, G are "
+        "rounded; point at one to read it whole."
+    )
     return section("nodes", f"Nodes ({len(found.rows):,})", tools + table, lead)
 
 
@@ -76,8 +81,9 @@ def _group(
     above: tuple[str, ...],
     level: int,
 ) -> str:
+    many = counted(len(inside), "node")
     own = next((row.module_type for row in inside if row.label == path), "")
-    about = f"{own} ({len(inside)} nodes)" if own else f"{len(inside)} nodes"
+    about = f"{own} ({many})" if own else many
     last = inside[-1]
     name = (
         f'<th scope="row" style="--level:{level}"><button type="button" class="twist" '
@@ -114,7 +120,7 @@ def _node(
         f'<th scope="row" style="--level:{level}"><span class="full">{text(row.label)}</span>'
         f'<span class="short">{text(short)}</span>{output}</th>'
     )
-    kind = f'<td title="{text(row.module_type)}">{text(row.kind)}</td>'
+    kind = f'<td class="kind" title="{text(row.module_type)}">{text(row.kind)}</td>'
     file, _, line = row.source.rpartition(":")
     source = f"{PurePath(file).name}:{line}" if file else ""
     cells = (
@@ -141,7 +147,7 @@ def _growth(row: NodeRow) -> str:
     if not any(row.growth):
         return ""
     told = [f"{g:+d}" if g else "+0" for g in row.growth]
-    return told[0] if len(set(told)) == 1 else crossed(told)
+    return joined(told, ", ")
 
 
 def _field(field: Field | None, growth: str) -> str:
@@ -149,21 +155,21 @@ def _field(field: Field | None, growth: str) -> str:
         return cell("not of this input", style="note") + "<td></td>" * 5
     rows = [place_cells(axis) for axis in field.axes]
 
-    def joined(column: int) -> str:
-        told = [row[column] for row in rows]
-        return told[0] if len(set(told)) == 1 else crossed(told)
+    def told(column: int) -> str:
+        # Signs and pluses between signs of multiplication would read as sums.
+        return joined((row[column] for row in rows), ", " if column else crossed(["", ""]))
 
     sizes = max((axis.size for axis in field.axes if axis.status != "unknown"), default=-1)
     own = [axis for axis in map(moving, field.axes) if axis is not None]
     stride = float(max((axis.stride for axis in own), default=0))
     starts = min((axis.start for axis in own), default=0)
     reach = max((sum(axis.reach) for axis in own), default=0)
-    grown = int(growth.partition(" ")[0]) if growth else 0
+    grown = int(growth.partition(",")[0]) if growth else 0
     return (
-        cell(joined(0), sizes, "n")
-        + cell(joined(1), stride, "n")
-        + cell(joined(2), starts, "n")
-        + cell(joined(3), reach, "n")
+        cell(told(0), sizes, "n")
+        + cell(told(1), stride, "n")
+        + cell(told(2), starts, "n")
+        + cell(told(3), reach, "n")
         + cell(growth, grown, "n")
         + f'<td class="status-{field.status}">{text(field.status)}</td>'
     )
@@ -171,7 +177,7 @@ def _field(field: Field | None, growth: str) -> str:
 
 def _costs(parameters: int, macs: int, made: int) -> str:
     return (
-        cell(count(parameters), parameters, "n")
-        + cell(count(macs), macs, "n")
-        + cell(size(made) if made else "", made, "n")
+        cell(count(parameters), parameters, "n", f"{parameters:,}" if parameters else "")
+        + cell(count(macs), macs, "n", f"{macs:,}" if macs else "")
+        + cell(size(made) if made else "", made, "n", f"{made:,} bytes" if made else "")
     )

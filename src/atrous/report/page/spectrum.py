@@ -6,6 +6,7 @@ from math import isfinite, pi
 
 from atrous.analysis.spectrum.spectrum import AxisSpectrum, LayerSpectrum, Spectrum
 from atrous.report.page.markup import section, text
+from atrous.report.text.quantities import counted
 
 _POINTS = 64
 _SHOWN = 24
@@ -22,13 +23,15 @@ def spectrum(found: Spectrum | None, missing: str = "") -> str:
     body = f'<ul class="small">{"".join(drawn[:_SHOWN])}</ul>' if drawn else ""
     if len(drawn) > _SHOWN:
         body += (
-            f"<details><summary>{len(drawn) - _SHOWN} more layers</summary>"
+            f"<details><summary>{counted(len(drawn) - _SHOWN, 'more layer')}</summary>"
             f'<ul class="small">{"".join(drawn[_SHOWN:])}</ul></details>'
         )
     flat = len(found.rows) - len(rows)
     notes = []
     if flat:
-        notes.append(f"{flat} layers of a single tap pass every frequency alike and are left out.")
+        notes.append(
+            f"{counted(flat, 'layer')} left out: a single tap passes every frequency alike."
+        )
     notes += [f"left out: {label} ({why})" for label, why in found.left_out]
     if not found.rows:
         notes.append("No layer with weights slides.")
@@ -91,9 +94,9 @@ def _described(axes: list[AxisSpectrum], number: int | None) -> str:
     which = ""
     if number is not None:
         told = ", ".join(str(a.axis) for a in axes)
-        which = f'<span class="key line-{number}">axis {told}</span> '
+        which = f'<span class="key line-{number}">axis {told}:</span> '
     dilated = f", dilation {axis.dilation}" if axis.dilation > 1 else ""
     return (
-        f'<p class="note">{which}{axis.taps} taps{dilated}{images}: {text(axis.kind)}, gain '
-        f"{axis.dc:.3g} at 0, {axis.nyquist:.3g} at π</p>"
+        f'<p class="note">{which}{counted(axis.taps, "tap")}{dilated}{images}: '
+        f"{text(axis.kind)}, gain {axis.dc:.3g} at 0, {axis.nyquist:.3g} at π</p>"
     )

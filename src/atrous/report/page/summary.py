@@ -9,11 +9,13 @@ from atrous.analysis.inspection import Inspection
 from atrous.lint.finding import SEVERITIES
 from atrous.report.page.markup import card, crossed, section, text
 from atrous.report.parts import Parts
-from atrous.report.quantities import count, number, share, size
-from atrous.report.text import describe_field, place_cells, titled_fields
+from atrous.report.text.fields import describe_field, joined, place_cells, titled_fields
+from atrous.report.text.quantities import count, counted, share, size
 
 _MOST_APART = 3
 _TO = "\u2013"
+_PLUS = "\u00a0+\u00a0"
+"""Not broken over lines."""
 _MEANING = {
     "exact": "to the last position",
     "bound": "no more than this",
@@ -44,7 +46,7 @@ def summary(found: Inspection, parts: Parts) -> str:
 
 def _field_cards(field: Field, found: Inspection, parts: Parts) -> list[str]:
     lengths = crossed(axis.length for axis in field.axes)
-    sizes = _agreed(field, 0, "-", _TO)
+    sizes = _sizes(field)
     note = f"of an input of {lengths}"
     told, where = field, ""
     if field.status == "global":
@@ -57,15 +59,15 @@ def _field_cards(field: Field, found: Inspection, parts: Parts) -> list[str]:
             note += f"; {_bounded(last)} before that{where}"
         sizes = _bounded(field)
     cards = [card("field", sizes, note)]
-    cards.append(card("stride", _agreed(told, 1, "-", _TO), f"input steps per output step{where}"))
-    reach = _agreed(told, 3, "+", " + ")
-    cards.append(card("reach", reach, f"before + after its own position{where}"))
+    strides = joined((place_cells(axis)[1] for axis in told.axes), ", ")
+    cards.append(card("stride", strides, f"input steps per output step{where}"))
+    cards.append(_reach_card(told, where))
     if parts.stages:
         seen = parts.stages[-1].coverage
         holes = prod(seen.span) - int(seen.read.sum())
         is_output = parts.stages[-1].name in found.outputs.values()
         span = "of the span" if is_output else f"of the span at {_last(parts)}"
-        note = f"{span}; {f'{holes:,} holes' if holes else 'no holes'}"
+        note = f"{span}; {counted(holes, 'hole') if holes else 'no holes'}"
         cards.append(card("read", share(seen.density), note, "bad" if holes else ""))
     cause = next((axis.cause for axis in field.axes if axis.status == field.status), "")
     about = _MEANING.get(field.status, "") + (f": {cause}" if cause else "")
@@ -73,15 +75,24 @@ def _field_cards(field: Field, found: Inspection, parts: Parts) -> list[str]:
     return cards
 
 
+def _reach_card(field: Field, where: str) -> str:
+    """Before and after the output's own position: once where all axes agree, else one by one."""
+    told = [place_cells(axis)[3].replace("+", _PLUS) for axis in field.axes]
+    note = "before + after its own position"
+    if len(set(told)) > 1:
+        note += f", along axes {', '.join(str(axis.axis) for axis in field.axes)}"
+    return card("reach", joined(told, ", "), note + where)
+
+
 def _bounded(field: Field) -> str:
-    return _agreed(field, 0, "-", _TO).replace("all, ", "")
+    return _sizes(field).replace("all, ", "")
 
 
-def _agreed(field: Field, column: int, mark: str, shown: str) -> str:
-    """A column of `place_cells`: once where all axes agree and it would be long, else per axis."""
-    told = [place_cells(axis)[column] for axis in field.axes]
-    told = [t if t == mark else t.replace(mark, shown) for t in told]
-    plain = column == 0 and all(t.isdigit() for t in told)
+def _sizes(field: Field) -> str:
+    """The size per axis; once where all axes agree and it would be long."""
+    told = [place_cells(axis)[0] for axis in field.axes]
+    told = [t if t == "-" else t.replace("-", _TO) for t in told]
+    plain = all(t.isdigit() for t in told)
     return crossed(dict.fromkeys(told) if len(set(told)) == 1 and not plain else told)
 
 
@@ -93,7 +104,7 @@ def _cost_cards(found: Inspection, parts: Parts) -> list[str]:
     least = "at least " if found.unknown else ""
     cards = [
         card("parameters", count(found.parameters) or "0", f"{found.parameters:,}"),
-        card("MACs", count(found.macs) or "0", f"{least}{number(found.macs)}"),
+        card("MACs", count(found.macs) or "0", f"{least}{found.macs:,}"),
     ]
     costs = parts.costs
     if costs is not None:
@@ -105,7 +116,7 @@ def _cost_cards(found: Inspection, parts: Parts) -> list[str]:
 def _findings_card(parts: Parts) -> str:
     assert parts.judgement is not None
     told = {s: sum(f.severity == s for f in parts.judgement.findings) for s in SEVERITIES}
-    words = ", ".join(f"{n} {s}{'s' if n != 1 else ''}" for s, n in told.items() if n)
+    words = ", ".join(counted(n, s) for s, n in told.items() if n)
     style = "bad" if told["error"] or told["warning"] else ""
     return card("findings", str(sum(told.values())), words or "nothing to mend", style)
 
@@ -135,7 +146,7 @@ def _apart(found: Inspection) -> str:
     if len(told) <= _MOST_APART:
         return "".join(told)
     return (
-        f'<details><summary class="warn">Branches meet out of step at {len(told)} places'
+        f'<details><summary class="warn">Branches meet out of step at {counted(len(told), "place")}'
         f"</summary>{''.join(told)}</details>"
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from atrous.report.colours import HOLE, QUIET, RAMP
+from atrous.report.views.colours import HOLE, QUIET, RAMP
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

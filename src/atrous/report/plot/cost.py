@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, get_args
 
 from atrous.analysis.cost.cost import Costs
-from atrous.report import quantities
-from atrous.report.colours import LINES, QUIET
-from atrous.report.comparison import Comparison
 from atrous.report.plot.canvas import axes_for, plain
+from atrous.report.plot.checking import check_drawn
+from atrous.report.results.comparison import Comparison
+from atrous.report.results.cost import Cost
+from atrous.report.text import quantities
+from atrous.report.views.colours import LINES, QUIET
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,6 +41,7 @@ def cost(
 
     Raises:
         ImportError: if matplotlib is not installed.
+        TypeError: if it was given something else.
         ValueError: if there is no design, or an unknown measure.
 
     Example:
@@ -50,6 +53,11 @@ def cost(
         >>> cost(found, ax=Figure().subplots()).get_xlabel()
         'times that of dense'
     """
+    if isinstance(designs, Mapping):
+        for name, one in designs.items():
+            check_drawn(f"designs[{name!r}]", one, (Cost, Costs), "atrous.cost(model, x)")
+    else:
+        check_drawn("designs", designs, (Comparison,), "atrous.compare(models, x)")
     named = (
         dict(designs)
         if isinstance(designs, Mapping)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from atrous.analysis.coverage.coverage import Coverage
-from atrous.report.colours import HOLE, MARK, QUIET, RAMP
 from atrous.report.plot.canvas import axes_for, colour_bar, plain, ramp_map, whole_ticks
-from atrous.report.projection import Projection, projection
+from atrous.report.plot.checking import check_drawn
+from atrous.report.views.colours import HOLE, MARK, QUIET, RAMP
+from atrous.report.views.projection import Projection, projection
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,6 +49,7 @@ def coverage(
 
     Raises:
         ImportError: if matplotlib is not installed.
+        TypeError: if it was given something else.
         ValueError: if `axes` or `at` do not fit.
 
     Example:
@@ -59,6 +61,7 @@ def coverage(
         >>> drawn.get_title()
         '2 reads 13 x 13 of input: 120 holes'
     """
+    check_drawn("cover", cover, (Coverage,), "atrous.coverage(model, x)")
     found = projection(cover, axes, at=at)
     flat = len(found.axes) == 1
     rows, columns = (1, *found.counts.shape)[-2:]

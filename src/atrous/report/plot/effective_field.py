@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from atrous.analysis.effective.effective import AxisSpread, EffectiveField
-from atrous.report.colours import LINES, QUIET, RAMP
 from atrous.report.plot.canvas import axes_for, bound, colour_bar, plain, ramp_map, whole_ticks
+from atrous.report.plot.checking import check_drawn
+from atrous.report.views.colours import LINES, QUIET, RAMP
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+_MADE_BY = "atrous.effective_field(model, data)"
 
 
 def effective_field(
@@ -43,6 +46,7 @@ def effective_field(
 
     Raises:
         ImportError: if matplotlib is not installed.
+        TypeError: if it was given something else.
         ValueError: if there is no such axis, it must be given, or the energy is 0 everywhere.
 
     Example:
@@ -55,6 +59,7 @@ def effective_field(
         >>> effective_field(found, ax=Figure().subplots()).get_title()
         'effective field of 3 on input'
     """
+    check_drawn("found", found, (EffectiveField,), _MADE_BY)
     own = _chosen(found, axis)
     if len(own) == 1:
         ax = axes_for(ax, size=(6.4, 3.0))
@@ -103,8 +108,11 @@ def compare(
 
     Raises:
         ImportError: if matplotlib is not installed.
+        TypeError: if it was given something else.
         ValueError: if there is no such axis, or the energy is 0 everywhere.
     """
+    check_drawn("before", before, (EffectiveField,), _MADE_BY)
+    check_drawn("after", after, (EffectiveField,), _MADE_BY)
     number = axis if axis is not None or not before.axes else before.axes[0].axis
     pair = [_chosen(found, number)[0] for found in (before, after)]
     ax = axes_for(ax, size=(6.4, 3.0))
@@ -141,7 +149,7 @@ def _curve(ax: Axes, spread: AxisSpread, name: str, colour: str, *, log: bool) -
 
 def _gaussian(ax: Axes, spread: AxisSpread) -> None:
     fit = spread.gaussian
-    if fit.width <= 0:
+    if fit.width <= 0 or spread.shape == "few":
         return
     x = np.linspace(0, len(spread.profile) - 1, max(400, len(spread.profile)))
     y = fit.height * np.exp(-0.5 * ((x - fit.centre) / fit.width) ** 2)
@@ -197,7 +205,7 @@ def _heat_map(
     ax.add_patch(Circle(at, radius, edgecolor=LINES[1], label=f"{share:.0%}, radius {radius:.3g}",
                         **edge))  # fmt: skip
     fits = columns.gaussian, rows.gaussian
-    if min(fit.width for fit in fits) > 0:
+    if min(fit.width for fit in fits) > 0 and "few" not in {axis.shape for axis in own}:
         width, height = (2 * fit.width for fit in fits)
         middle = fits[0].centre, fits[1].centre
         name = f"Gaussian, std {fits[1].width:.3g} x {fits[0].width:.3g}"

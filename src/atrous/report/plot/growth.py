@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from atrous.analysis.inspection import Inspection
-from atrous.report.colours import LINES
-from atrous.report.growth import Growth, growth_lines
 from atrous.report.plot.canvas import axes_for, level, plain, whole_ticks
-from atrous.report.report import Report
+from atrous.report.plot.checking import check_drawn
+from atrous.report.results.report import Report
+from atrous.report.views.colours import LINES
+from atrous.report.views.growth import Growth, growth_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +31,7 @@ def growth(found: Report | Inspection, *, log: bool = False, ax: Axes | None = N
 
     Raises:
         ImportError: if matplotlib is not installed.
+        TypeError: if it was given something else.
 
     Example:
         >>> from torch import nn
@@ -40,6 +42,7 @@ def growth(found: Report | Inspection, *, log: bool = False, ax: Axes | None = N
         >>> axes.get_ylabel()
         'field size (input positions)'
     """
+    check_drawn("found", found, (Report, Inspection), "atrous.inspect(model, x)")
     inspection = found.inspection if isinstance(found, Report) else found
     ax = axes_for(ax, size=(7.5, 3.8))
     drawn = growth_lines(inspection)

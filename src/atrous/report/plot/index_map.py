@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from atrous.geometry.index_map import IndexMap
-from atrous.report.colours import HOLE, QUIET, RAMP
 from atrous.report.plot.canvas import axes_for, plain, whole_ticks
+from atrous.report.plot.checking import check_drawn
+from atrous.report.plot.marks import cells
+from atrous.report.views.colours import HOLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +28,7 @@ def index_map(taps: IndexMap, *, ax: Axes | None = None) -> Axes:
 
     Raises:
         ImportError: if matplotlib is not installed.
+        TypeError: if it was given something else.
         ValueError: if the map has more than two axes.
 
     Example:
@@ -36,6 +39,9 @@ def index_map(taps: IndexMap, *, ax: Axes | None = None) -> Axes:
         >>> axes.get_title()
         'output (0, 3): 6 taps on data, 3 on padding'
     """
+    check_drawn(
+        "taps", taps, (IndexMap,), "atrous.geometry.index_map(input_shape, windows, output_index)"
+    )
     shape = taps.input_shape
     if not 1 <= len(shape) <= 2:
         raise ValueError(
@@ -51,10 +57,10 @@ def index_map(taps: IndexMap, *, ax: Axes | None = None) -> Axes:
     unit = min(0.35, 8.0 / max(rows, width))
     ax = axes_for(ax, size=(width * unit + 1.0, rows * unit + 1.1))
 
-    read = np.zeros((lines, columns), dtype=int)
+    read = np.zeros((lines, columns), dtype=bool)
     inside = at[~padding]
-    read[inside[:, 0], inside[:, 1]] = 1
-    _cells(ax, read)
+    read[inside[:, 0], inside[:, 1]] = True
+    cells(ax, read, line=0.6)
     outside = at[padding]
     size = max(min(unit * 72 * 0.55, 12), 2)
     ax.plot(
@@ -75,19 +81,3 @@ def index_map(taps: IndexMap, *, ax: Axes | None = None) -> Axes:
         fontsize="medium",
     )
     return ax
-
-
-def _cells(ax: Axes, read: np.ndarray) -> None:
-    from matplotlib.colors import ListedColormap
-
-    lines, columns = read.shape
-    ax.pcolormesh(
-        np.arange(columns + 1) - 0.5,
-        np.arange(lines + 1) - 0.5,
-        read,
-        cmap=ListedColormap(["none", RAMP[3]]),
-        vmin=0,
-        vmax=1,
-        edgecolors=QUIET,
-        linewidth=0.6,
-    )

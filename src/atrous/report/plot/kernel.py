@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from atrous.report.kernels import kernel_mask
+from atrous.geometry.relation import Flags
 from atrous.report.plot.canvas import axes_for, plain
+from atrous.report.plot.marks import MOST_LINES, cells
+from atrous.report.views.kernels import kernel_mask
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +23,9 @@ def kernel(
     ax: Axes | None = None,
 ) -> Axes:
     """The cells that a dilated kernel spans: filled where a tap is, empty between.
+
+    Beyond 48 cells along an axis lines between them are left out, and taps that do not touch are
+    drawn larger than their cells, so that each is seen.
 
     Args:
         kernel_size: taps per axis; one number makes a line, two a grid.
@@ -50,27 +55,15 @@ def kernel(
     rows, columns = grid.shape
     unit = min(0.5, 6.0 / max(rows, columns))
     ax = axes_for(ax, size=(max(columns * unit, 3.2) + 0.4, rows * unit + 0.9))
-    return draw_cells(ax, grid, title)
+    return _drawn(ax, grid, title)
 
 
-def draw_cells(ax: Axes, grid: np.ndarray, title: str) -> Axes:
-    """Cells with lines between them, filled where the grid is true."""
-    from matplotlib.colors import ListedColormap
-
-    from atrous.report.colours import QUIET, RAMP
-
+def _drawn(ax: Axes, grid: Flags, title: str) -> Axes:
+    """Cells, filled where the grid is true."""
     rows, columns = grid.shape
-    ax.pcolormesh(
-        np.arange(columns + 1) - 0.5,
-        np.arange(rows + 1) - 0.5,
-        grid.astype(int),
-        cmap=ListedColormap(["none", RAMP[3]]),
-        vmin=0,
-        vmax=1,
-        edgecolors=QUIET,
-        linewidth=0.8,
-    )
-    ax.set_aspect("equal")
+    cells(ax, grid)
+    # A long strip of square cells would be a hair.
+    ax.set_aspect("auto" if rows == 1 and columns > MOST_LINES else "equal")
     # A little room, so that the outer lines are drawn whole.
     ax.set_ylim(rows - 0.47, -0.53)
     ax.set_xlim(-0.53, columns - 0.47)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from atrous.analysis.matrix.matrix import LinearMap
-from atrous.report.colours import HOLE, RAMP
 from atrous.report.plot.canvas import axes_for, colour_bar, plain, whole_ticks
+from atrous.report.views.colours import HOLE, RAMP
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,8 +84,8 @@ def _cells(found: Any) -> tuple[np.ma.MaskedArray[Any, Any], int]:
         entries = found.tocoo()
     except AttributeError:
         raise TypeError(
-            f"found must be a LinearMap or a sparse matrix of scipy, got {type(found).__name__}. "
-            "Wrap a dense one in scipy.sparse.csr_array."
+            f"found must be a LinearMap, which atrous.matrix(model, x) returns, or a sparse matrix "
+            f"of scipy, got {type(found).__name__}. Wrap a dense one in scipy.sparse.csr_array."
         ) from None
     rows, columns = found.shape
     block = -(-max(rows, columns) // _MOST)

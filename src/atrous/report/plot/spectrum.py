@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from atrous.analysis.spectrum.spectrum import AxisSpectrum, LayerSpectrum, Spectrum
-from atrous.report.colours import LINES, QUIET
 from atrous.report.plot.canvas import axes_for, bound, colour_bar, plain, ramp_map
-from atrous.report.spectrum_text import SpectrumReport
+from atrous.report.plot.checking import check_drawn
+from atrous.report.results.spectrum import SpectrumReport
+from atrous.report.text.quantities import counted
+from atrous.report.views.colours import LINES, QUIET
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_Row = tuple[LayerSpectrum, AxisSpectrum]
+
 _POINTS = 512
+_MOST = 32
+"""Rows that can be read beside each other."""
 
 
 def spectrum(
@@ -30,7 +36,9 @@ def spectrum(
 
     A layer of dilation d repeats the response of its taps d times around the circle. The dashed
     lines stand at the images of frequency 0, the multiples of `2 pi / d`; what is passed is tinted.
-    Of a model every layer is a row, from no gain to its own largest.
+    Of a model every layer is a row, from no gain to its own largest: but layers of a single tap,
+    which pass all frequencies alike, and of more than 32 others those that are most alike at all
+    frequencies. What is left out is said under the title.
 
     Args:
         found: what `atrous.spectrum` returns, or one of its rows.
@@ -43,6 +51,7 @@ def spectrum(
 
     Raises:
         ImportError: if matplotlib is not installed.
+        TypeError: if it was given something else.
         KeyError: if there is no such layer.
         ValueError: if there is no such axis, or no layer at all.
 
@@ -55,13 +64,17 @@ def spectrum(
         >>> spectrum(found, layer="1", ax=Figure().subplots()).get_title()
         '1, axis 2, dilation 4: 4 images of the passband'
     """
+    check_drawn(
+        "found", found, (SpectrumReport, Spectrum, LayerSpectrum), "atrous.spectrum(model, x)"
+    )
     rows = _rows(found, layer)
     if len(rows) == 1:
         ax = axes_for(ax, size=(6.4, 3.0))
         _curve(ax, rows[0], axis)
     else:
-        ax = axes_for(ax, size=(7.0, 0.9 + 0.24 * len(rows)))
-        _stripes(ax, rows, axis)
+        chosen, left_out = _chosen([(row, _along(row, axis)) for row in rows])
+        ax = axes_for(ax, size=(7.0, 1.1 + 0.24 * len(chosen)))
+        _stripes(ax, chosen, left_out)
     ax.set_xlabel("frequency (π radians per position of the layer)")
     return ax
 
@@ -119,8 +132,30 @@ def _curve(ax: Axes, row: LayerSpectrum, axis: int | None) -> None:
     )
 
 
-def _stripes(ax: Axes, rows: Sequence[LayerSpectrum], axis: int | None) -> None:
-    told = [(row, _along(row, axis)) for row in rows]
+def _chosen(rows: Sequence[_Row]) -> tuple[Sequence[_Row], list[str]]:
+    """The rows that are worth seeing, in order, and what was left out."""
+    several = [pair for pair in rows if pair[1].taps > 1]
+    if not several or len(rows) == len(several) <= _MOST:
+        several, single = list(rows), 0
+    else:
+        single = len(rows) - len(several)
+    left_out = [f"{counted(single, 'layer')} of a single tap"] if single else []
+    if len(several) > _MOST:
+        left_out.append(f"{counted(len(several) - _MOST, 'layer')} with the flattest gain")
+        flat = sorted(range(len(several)), key=lambda k: _unevenness(several[k][1]))
+        kept = sorted(flat[-_MOST:])
+        several = [several[k] for k in kept]
+    return several, left_out
+
+
+def _unevenness(own: AxisSpectrum) -> float:
+    """How far the gain falls from its largest: 0 for a layer that passes all alike, at most 1."""
+    curve = own.curve(_POINTS)
+    top = float(curve.max())
+    return 1 - float(curve.min()) / top if top > 0 else 0.0
+
+
+def _stripes(ax: Axes, told: Sequence[_Row], left_out: Sequence[str]) -> None:
     curves = np.stack([own.curve(_POINTS) for _, own in told])
     largest = curves.max(axis=1, keepdims=True)
     share = np.divide(curves, largest, out=np.zeros_like(curves), where=largest > 0)
@@ -129,7 +164,7 @@ def _stripes(ax: Axes, rows: Sequence[LayerSpectrum], axis: int | None) -> None:
         cmap=ramp_map(),
         vmin=0,
         vmax=1,
-        extent=(0, 1, len(rows) - 0.5, -0.5),
+        extent=(0, 1, len(told) - 0.5, -0.5),
         aspect="auto",
         interpolation="none",
     )
@@ -137,7 +172,10 @@ def _stripes(ax: Axes, rows: Sequence[LayerSpectrum], axis: int | None) -> None:
     names = [
         row.label + (f"  (d = {own.dilation})" if own.dilation > 1 else "") for row, own in told
     ]
-    ax.set_yticks(range(len(rows)), names, fontsize="small")
+    ax.set_yticks(range(len(told)), names, fontsize="small")
     ax.tick_params(axis="y", length=0)
     plain(ax, keep=())
-    ax.set_title("what each layer passes", fontsize="medium")
+    title = "what each layer passes"
+    if left_out:
+        title += f"\nleft out: {' and '.join(left_out)}"
+    ax.set_title(title, fontsize="medium")

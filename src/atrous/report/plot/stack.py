@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from atrous.analysis.coverage.route_tree import Level, RouteTree
-from atrous.report.colours import HOLE, LINES, QUIET, RAMP
 from atrous.report.plot.canvas import axes_for, plain, whole_ticks
+from atrous.report.plot.checking import check_drawn
+from atrous.report.views.colours import HOLE, LINES, QUIET, RAMP
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,6 +32,7 @@ def stack(tree: RouteTree, *, ax: Axes | None = None) -> Axes:
 
     Raises:
         ImportError: if matplotlib is not installed.
+        TypeError: if it was given something else.
 
     Example:
         >>> from torch import nn
@@ -41,6 +43,7 @@ def stack(tree: RouteTree, *, ax: Axes | None = None) -> Axes:
         >>> [label.get_text() for label in axes.get_yticklabels()]
         ['input', '0', '1', '2', '3']
     """
+    check_drawn("tree", tree, (RouteTree,), "atrous.routes(model, x)")
     from matplotlib.collections import LineCollection
 
     count = len(tree.levels)

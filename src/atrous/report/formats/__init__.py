@@ -1,0 +1,1 @@
+"""Findings and rules in the formats of others: SARIF, GitHub, Markdown."""

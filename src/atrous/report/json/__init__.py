@@ -1,0 +1,1 @@
+"""Everything as plain lists, strings and numbers, for JSON."""

@@ -1,0 +1,1 @@
+"""How results look in notebooks: fragments of HTML with small pictures."""

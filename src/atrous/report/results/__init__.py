@@ -1,0 +1,1 @@
+"""What public functions return: each holds findings, prints itself and saves itself."""

@@ -1,0 +1,1 @@
+"""Everything for a terminal: tables, sentences, numbers with units, pictures of characters."""
