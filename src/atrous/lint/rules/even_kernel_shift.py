@@ -131,6 +131,7 @@ class _Shift:
     settings={"max-shift": 0.5},
     bad=_bad,
     good=_good,
+    others=("note",),
 )
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find shifts that add up on the way to the last values that have positions."""

@@ -124,6 +124,8 @@ def _good() -> Iterator[Case]:
     settings={"max-offset": 1.0},
     bad=_bad,
     good=_good,
+    others=("note",),
+    per_output=False,
 )
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find places where branches meet out of step."""

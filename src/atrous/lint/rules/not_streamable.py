@@ -11,8 +11,9 @@ Why it matters
     A stream has no end: an output must be complete once its last input is there, and the memory for
     what came before must be bounded. A layer that looks ahead by a fixed number is no hindrance: it
     delays. A recurrence forward in time, or a running sum, carries a state of fixed size, and is
-    none either. Where the output's own rows show that its look-ahead is bounded, turning the axis
-    round and back again is no hindrance.
+    none either; nor is its last state, where the model gives that back beside its answer. Where the
+    output's own rows show that its look-ahead is bounded, turning the axis round and back again is
+    no hindrance.
 
     Resizing to a told length that is a whole multiple of the length before, as decoders do that
     take it from the input's shape, is a note: a factor gives the same.
@@ -37,7 +38,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from atrous.lint.facts.along import declared_axis, named, on_axis
+from atrous.lint.facts.along import declared_axis, is_beside, named, on_axis
 from atrous.lint.facts.endless import endless, first_endless
 from atrous.lint.facts.whole import UNTOLD, Way, Whole, whole_readings
 from atrous.lint.rule import Case, Found, lint_rule
@@ -148,12 +149,21 @@ _UNDONE: tuple[Way, ...] = ("flip", "wrap")
 """What may be undone later, as by a second flip: the output's rows tell."""
 
 
-@lint_rule("ATR502", "not-streamable", severity="error", bad=_bad, good=_good)
+@lint_rule(
+    "ATR502",
+    "not-streamable",
+    severity="error",
+    bad=_bad,
+    good=_good,
+    others=("note",),
+)
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find what needs more of the declared axis than a bounded piece."""
     if not subject.declared.stream:
         return
     axis = declared_axis(subject)
+    if len(subject.program.outputs) > 1 and is_beside(subject, axis):
+        return
     nodes = subject.program.behind(subject.target)
     groups: dict[Way, list[Whole]] = {}
     own = on_axis(subject.fields.get(subject.target.name), axis)

@@ -118,7 +118,14 @@ _REASONS: Mapping[Way, tuple[str, str]] = {
 _PASSES: tuple[Way, ...] = ("statistic", "weights")
 
 
-@lint_rule("ATR503", "not-tileable", severity="error", bad=_bad, good=_good)
+@lint_rule(
+    "ATR503",
+    "not-tileable",
+    severity="error",
+    bad=_bad,
+    good=_good,
+    others=("warning", "note"),
+)
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find what needs more of the input than a tile with a halo."""
     if not subject.declared.tile:

@@ -136,6 +136,8 @@ def _good() -> Iterator[Case]:
     settings={"lookahead": 0},
     bad=_bad,
     good=_good,
+    others=("warning",),
+    per_output=False,
 )
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find outputs that read inputs behind their own position."""

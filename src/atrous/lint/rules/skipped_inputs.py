@@ -82,7 +82,15 @@ def _good() -> Iterator[Case]:
     yield Case(nn.Conv2d(3, 4, 4, stride=4), (1, 3, 32, 32))
 
 
-@lint_rule("ATR103", "skipped-inputs", severity="warning", bad=_bad, good=_good)
+@lint_rule(
+    "ATR103",
+    "skipped-inputs",
+    severity="warning",
+    bad=_bad,
+    good=_good,
+    others=("note",),
+    per_output=False,
+)
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find maps whose values no layer reads, and the layers that step over them."""
     live = Liveness(subject.program, subject.layout)

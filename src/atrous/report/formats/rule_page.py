@@ -65,12 +65,18 @@ def rules_in_markdown(rules: Mapping[str, LintRule]) -> str:
     for rule in rules.values():
         off = "" if rule.default else " (off unless asked for)"
         summary = rule.summary.replace("|", "\\|")
-        told.append(f"| {rule.code} | `{rule.name}` | {rule.severity} | {summary}{off} |")
+        told.append(f"| {rule.code} | `{rule.name}` | {_severities(rule)} | {summary}{off} |")
     return "\n".join(told)
 
 
+def _severities(rule: LintRule) -> str:
+    """Those that its findings may have: "warning or note"."""
+    told = rule.severities
+    return " or ".join([*([", ".join(told[:-1])] if told[1:] else []), told[-1]])
+
+
 def _facts(rule: LintRule) -> str:
-    told = [rule.severity, TOPICS[rule.code[:4]].partition(":")[0]]
+    told = [_severities(rule), TOPICS[rule.code[:4]].partition(":")[0]]
     if not rule.default:
         told.append("off unless asked for")
     return "; ".join(told)
