@@ -111,11 +111,11 @@ def _good() -> Iterator[Case]:
 _REASONS: Mapping[Way, tuple[str, str]] = {
     "statistic": (
         "takes the mean, the sum or the like over all of the axis",
-        "nn.AvgPool1d(k, stride=1)  # over a window; norms: nn.BatchNorm1d(channels).eval()",
+        "nn.AvgPool{n}d(k, stride=1)  # over a window; norms: nn.BatchNorm{n}d(channels).eval()",
     ),
     "weights": (
         "has a weight for every position, so that its length is fixed",
-        "nn.Conv1d(channels, features, k)  # the same weights at every position",
+        "nn.Conv{n}d(channels, features, k)  # the same weights at every position",
     ),
     "pairs": (
         "sets every position against every other, those to come included",
@@ -185,7 +185,7 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
         yield Found(
             f"it cannot be streamed along axis {axis}: '{first.label}' {reason}{others}",
             first,
-            fix=remedy,
+            fix=remedy.format(n=len(subject.traced.axes)),
             numbers={"axis": axis, "way": way, "layers": labels},
         )
     if placed and not bounded:

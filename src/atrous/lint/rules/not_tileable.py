@@ -2,16 +2,19 @@
 
 What it finds
     On the way to the output, along every axis that holds positions: recurrences, attention over
-    positions, sorting and the like, which need all of the map at once; wrapping around the ends. As
-    notes: pooling and normalisation over the map, which cost a second pass, and batch normalisation
-    while the model is in training.
+    positions, sorting and the like, which need all of the map at once; wrapping around the ends.
+    These are errors. A warning: pooling and normalisation over the map (image pooling,
+    squeeze-and-excitation, `GroupNorm`), for which tiles need a second pass. A note: batch
+    normalisation while the model is in training.
 
 Why it matters
     A tile with a halo as wide as the reach of the output gives exactly the values of the whole. An
-    output that reads everything has no such halo. Sums, means, variances and extremes can still be
-    gathered from tile to tile first and used in a second pass: exact, in bounded memory, at up to
-    twice the cost for what comes before them. In training, batch normalisation takes its statistics
-    from the tile, and the values differ from those of the whole.
+    output that reads everything has no such halo. Run tile by tile as it is, a mean over the map
+    becomes one over the tile: nothing fails, and the values are others, with seams between tiles.
+    Sums, means, variances and extremes can be gathered from tile to tile first and used in a second
+    pass: exact, in bounded memory, at up to twice the cost for what comes before them. In training,
+    batch normalisation takes its statistics from the tile, and the values differ from those of the
+    whole.
 
 Example
     Attention between all positions of a map::
@@ -103,11 +106,11 @@ _REASONS: Mapping[Way, tuple[str, str]] = {
     ),
     "recurrence": (
         "goes from one position to the next",
-        "nn.Conv2d(channels, channels, 3, padding=d, dilation=d)  # of the reach that is needed",
+        "nn.Conv{n}d(channels, channels, 3, padding=d, dilation=d)  # of the reach that is needed",
     ),
     "backward": (
         "goes from one position to the next",
-        "nn.Conv2d(channels, channels, 3, padding=d, dilation=d)  # of the reach that is needed",
+        "nn.Conv{n}d(channels, channels, 3, padding=d, dilation=d)  # of the reach that is needed",
     ),
     "all": ("needs all positions at once", ""),
     "wrap": ("reads across the ends", 'padding_mode="zeros"'),
@@ -115,6 +118,10 @@ _REASONS: Mapping[Way, tuple[str, str]] = {
 }
 """What forbids exact tiles in bounded memory, and what to write instead."""
 
+_GATHERED = (
+    "# first pass: add up the sums (and squares) and numbers of positions of all tiles;\n"
+    "# second pass: the statistics of the whole in place of those of the tile"
+)
 _PASSES: tuple[Way, ...] = ("statistic", "weights")
 
 
@@ -147,10 +154,12 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
             passes = "a second pass" if len(labels) == 1 else f"up to {len(labels)} passes more"
             yield Found(
                 f"{named(unique)} gather{'s' if len(labels) == 1 else ''} over all of axis "
-                f"{listed(axes)}: tiles need {passes}",
+                f"{listed(axes)}: tile by tile that is another value for each, and exact tiles "
+                f"need {passes}",
                 unique[0],
+                fix=_GATHERED,
                 numbers=numbers,
-                severity="note",
+                severity="warning",
             )
             continue
         others = f", as do {named(unique[1:])}" if len(labels) > 1 else ""
@@ -158,7 +167,7 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
             f"'{unique[0].label}' {kind} along axis {listed(axes)}{others}: no tile can compute "
             "its part by itself",
             unique[0],
-            fix=_REASONS[group[0].way][1],
+            fix=_REASONS[group[0].way][1].format(n=len(subject.traced.axes)),
             numbers=numbers,
         )
     yield from _in_training(subject)
