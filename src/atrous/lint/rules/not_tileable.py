@@ -35,8 +35,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from atrous.lint.facts.along import named
-from atrous.lint.facts.layers import listed
+from atrous.lint.facts.along import is_beside, named
+from atrous.lint.facts.layers import named_axes
 from atrous.lint.facts.whole import UNTOLD, Way, Whole, whole_readings
 from atrous.lint.finding import Number
 from atrous.lint.rule import Case, Found, lint_rule
@@ -140,7 +140,11 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     nodes = subject.program.behind(subject.target)
     groups: dict[str, list[Whole]] = {}
     for axis in subject.traced.axes:
+        # The last state of a recurrence, beside the answer, is told with that.
+        beside = len(subject.program.outputs) > 1 and is_beside(subject, axis)
         for found in whole_readings(subject, nodes, axis):
+            if beside and found.way in ("recurrence", "backward"):
+                continue
             kind = "pass" if found.way in _PASSES else _REASONS.get(found.way, ("",))[0]
             groups.setdefault(kind, []).append(found)
     for kind, group in groups.items():
@@ -153,8 +157,8 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
         if kind == "pass":
             passes = "a second pass" if len(labels) == 1 else f"up to {len(labels)} passes more"
             yield Found(
-                f"{named(unique)} gather{'s' if len(labels) == 1 else ''} over all of axis "
-                f"{listed(axes)}: tile by tile that is another value for each, and exact tiles "
+                f"{named(unique)} gather{'s' if len(labels) == 1 else ''} over all of "
+                f"{named_axes(axes)}: tile by tile that is another value for each, and exact tiles "
                 f"need {passes}",
                 unique[0],
                 fix=_GATHERED,
@@ -164,7 +168,7 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
             continue
         others = f", as do {named(unique[1:])}" if len(labels) > 1 else ""
         yield Found(
-            f"'{unique[0].label}' {kind} along axis {listed(axes)}{others}: no tile can compute "
+            f"'{unique[0].label}' {kind} along {named_axes(axes)}{others}: no tile can compute "
             "its part by itself",
             unique[0],
             fix=_REASONS[group[0].way][1].format(n=len(subject.traced.axes)),
