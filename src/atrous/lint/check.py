@@ -120,10 +120,10 @@ def _placed(subject: Subject, rule: LintRule, found: Found) -> Placed:
 
 def _finding(subject: Subject, rule: LintRule, found: Found) -> Finding:
     node, model = found.node, subject.model
-    path = node.place.module if node is not None else ""
+    path = node.place.module if node is not None else found.path
     made = construction(model, path) if model is not None and path else None
     source = node.place.source if node is not None else ""
-    if node is None and model is not None:
+    if node is None and model is not None and not path:
         header = class_lines(type(model))
         source = header.source if header else ""
     return Finding(

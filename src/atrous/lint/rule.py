@@ -33,6 +33,7 @@ class Found:
         autofix: the public function that mends this case, where it differs from the rule's own.
         also: other nodes of which the same is said: one cause, told once.
         layers: the nodes that cause it, where that is known.
+        path: the module it is about, where no node stands for it.
     """
 
     message: str
@@ -43,6 +44,7 @@ class Found:
     autofix: str | None = None
     also: tuple[Node, ...] = ()
     layers: tuple[Node, ...] = ()
+    path: str = ""
 
 
 @dataclass(frozen=True)
