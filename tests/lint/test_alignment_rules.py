@@ -275,3 +275,25 @@ def test_bands_side_by_side_are_no_fault() -> None:
     assert warnings_of(_Bands(nn.Tanh()), (1, 1, 64), "misaligned") == []
     # A layer that adds them up brings them together.
     assert len(warnings_of(_Bands(nn.Conv1d(4, 2, 1)), (1, 1, 64), "misaligned")) == 1
+
+
+class _Valid(nn.Module):
+    """WaveNet without padding: the shortcut is cropped in front by what the gate loses."""
+
+    def __init__(self, front: bool = True) -> None:
+        super().__init__()
+        self.front = front
+        self.gates = nn.ModuleList(nn.Conv1d(4, 4, 2, dilation=2**k) for k in range(5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for k, gate in enumerate(self.gates):
+            cut = x[..., 2**k :] if self.front else x[..., : -(2**k)]
+            x = cut + gate(x).tanh()
+        return x
+
+
+def test_a_shortcut_cropped_in_front_beside_a_layer_without_padding_is_causal() -> None:
+    assert warnings_of(_Valid(), (1, 4, 100)) == []
+    # Cropped at the end it lies before the other: one finding for all five.
+    (told,) = warnings_of(_Valid(front=False), (1, 4, 100), "misaligned")
+    assert "So it is 3 more times" in told

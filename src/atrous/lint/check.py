@@ -123,7 +123,7 @@ def _finding(subject: Subject, rule: LintRule, found: Found) -> Finding:
     path = node.place.module if node is not None else found.path
     made = construction(model, path) if model is not None and path else None
     source = node.place.source if node is not None else ""
-    if node is None and model is not None and not path:
+    if node is None and model is not None and made is None:
         header = class_lines(type(model))
         source = header.source if header else ""
     return Finding(

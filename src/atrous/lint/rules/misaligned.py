@@ -3,8 +3,9 @@
 What it finds
     Sums, products and concatenations of values whose fields have different centres at the same
     index, or whose centres drift apart from the first output to the last. Where both branches look
-    back from where they parted, and end at the same position, nothing is wrong; attention within
-    windows, and along the tokens of a picture, has no centre to compare.
+    back from where they parted, and end at the same position, nothing is wrong (nor where the one
+    is cropped in front by what the other, not padded, loses); attention within windows, and along
+    the tokens of a picture, has no centre to compare.
 
     It warns where branches of one resolution lie a position of their map apart, or more. Where a
     branch has come from a coarser map, half a step of that map is usual: halving centres a value on
@@ -55,9 +56,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from atrous.analysis.fields.alignment import Misalignment
-from atrous.analysis.fields.field import fields
+from atrous.analysis.fields.field import AxisField, fields
 from atrous.graph.program import Node
 from atrous.lint.facts.layers import input_axis, named_axes, quoted
+from atrous.lint.facts.lookahead import Clock, ahead
 from atrous.lint.facts.meetings import are_mixed, by_cause, since_parted
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
@@ -152,7 +154,8 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     if usual:
         most = max(usual, key=lambda item: item.steps)
         places = list(dict.fromkeys(item.node.label for item in usual))
-        more = f" and at {len(places) - 1} more places" if len(places) > 1 else ""
+        count = len(places) - 1
+        more = f" and at {count} more place{'s' * (count > 1)}" if count else ""
         yield Found(
             f"{most.worst}{more}: {float(most.steps):.2g} of the coarsest step in between, as is "
             "usual where maps are halved and doubled",
@@ -218,15 +221,26 @@ def _in_blocks(apart: Floats, found: Misalignment, coarsest: Fraction) -> bool:
 
 
 def _looks_back(subject: Subject, node: Node, found: Misalignment) -> bool:
-    """Whether both branches read nothing behind their position since they parted."""
+    """Whether both branches read nothing behind their position since they parted.
+
+    Where windows without padding, and crops in front that fit them, leave fewer positions, the last
+    one stands for the last of what they parted from.
+    """
     inner = since_parted(subject, node)
     parted = inner.nodes[inner.inputs[0]]
     along = [
         k for k in range(len(parted.shape)) if input_axis(subject, parted.name, k) == found.axis
     ]
     mine = fields(inner, axes=tuple(along))
-    ahead = [axis.reach[1] for name in found.names[1:] if name in mine for axis in mine[name].axes]
-    return bool(ahead) and max(ahead) <= 0
+    branches = [
+        axis.local or axis for name in found.names[1:] if name in mine for axis in mine[name].axes
+    ]
+    known = all(axis.status in ("exact", "bound") for axis in branches)
+    return bool(branches) and known and all(_is_causal(axis) for axis in branches)
+
+
+def _is_causal(axis: AxisField) -> bool:
+    return axis.reach[1] <= 0 or ahead(axis, Clock.of(axis)).by == 0
 
 
 def _coarsest(subject: Subject, node: Node, axis: int) -> Fraction:
