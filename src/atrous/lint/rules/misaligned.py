@@ -240,7 +240,8 @@ def _looks_back(subject: Subject, node: Node, found: Misalignment) -> bool:
 
 
 def _is_causal(axis: AxisField) -> bool:
-    return axis.reach[1] <= 0 or ahead(axis, Clock.of(axis)).by == 0
+    clock = Clock.of(axis)
+    return axis.reach[1] <= 0 or (clock.block == 1 and ahead(axis, clock).by == 0)
 
 
 def _coarsest(subject: Subject, node: Node, axis: int) -> Fraction:
