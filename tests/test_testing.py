@@ -362,3 +362,6 @@ def test_the_plugin_gives_fixtures_and_imports_nothing_heavy(tmp_path: Path) -> 
     # The failure is told at the user's line, not inside the package.
     assert "assert_no_holes(net, (1, 1, 9))" in done.stdout
     assert "testing.py" not in done.stdout
+    # Nothing that torch logs while it traces stands beside it.
+    assert "Captured" not in done.stdout
+    assert "torch.__trace" not in done.stdout

@@ -16,6 +16,7 @@ from atrous.graph.capture import Inputs, capture
 from atrous.lint.check import check
 from atrous.lint.facts.along import on_axis
 from atrous.lint.facts.causes import located, why_size, why_stride
+from atrous.lint.facts.layers import quoted
 from atrous.lint.facts.lookahead import clock_of
 from atrous.lint.rule import find_rule
 from atrous.lint.rules.reads_the_future import future_of
@@ -221,6 +222,10 @@ def assert_causal(
     told += f"output {numbers['output']} reads input {numbers['reads']}."
     if first is not None:
         told += f"\n  The first to read the future is {located(first)}."
+    whole = numbers.get("whole")
+    if whole and not isinstance(whole, int | float):
+        labels = [str(label) for label in whole]
+        told += f"\n  Further on {quoted(labels)} read{'s' * (len(labels) == 1)} all of it."
     if found.fix:
         told += " Instead:" + "".join(f"\n  {line}" for line in found.fix.splitlines())
     raise AssertionError(told)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
+import atrous
 from linting import linted, mend, only, warnings_of
 
 IMAGE = (1, 3, 224, 224)
@@ -198,3 +199,101 @@ def test_halving_with_padding_on_the_right_is_no_shift() -> None:
     net.features[0][0].padding = (0, 0)
     net.features[0] = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), net.features[0])
     assert warnings_of(net, IMAGE) == []
+
+
+class _HalfCausal(nn.Module):
+    """A residual block with one convolution that looks back and one that does not."""
+
+    def __init__(self, dilation: int, causal: bool) -> None:
+        super().__init__()
+        self.first = nn.Conv1d(4, 4, 3, padding=dilation, dilation=dilation)
+        self.second = nn.Conv1d(4, 4, 3, dilation=dilation)
+        self.skip = nn.Conv1d(4, 4, 1)
+        self.pad = (2 * dilation, 0) if causal else (dilation, dilation)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.second(F.pad(F.relu(self.first(x)), self.pad))
+        return x + y, self.skip(y)
+
+
+class _Separator(nn.Module):
+    def __init__(self, causal: bool, blocks: int = 8) -> None:
+        super().__init__()
+        self.enter = nn.Conv1d(1, 4, 1)
+        self.blocks = nn.ModuleList(_HalfCausal(2 ** (k % 4), causal) for k in range(blocks))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, total = self.enter(x), torch.zeros(())
+        for block in self.blocks:
+            x, skip = block(x)
+            total = total + skip
+        return total
+
+
+def test_one_pad_out_of_place_in_every_block_is_one_finding() -> None:
+    assert linted(_Separator(False), (1, 1, 200), "misaligned") == []
+    finding = only(linted(_Separator(True), (1, 1, 200), "misaligned"))
+    assert (finding.path, finding.severity) == ("blocks.0", "warning")
+    # The sums of 7 blocks (the last is not used) and of 7 skips; a dilation of 8 shifts by 8.
+    assert "So it is 13 more times" in finding.message and "by up to 8 positions" in finding.message
+
+
+def test_branches_without_a_layer_in_common_are_told_apart() -> None:
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Conv1d(1, 1, 5), nn.Conv1d(1, 1, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = x + self.a(F.pad(x, (0, 4)))
+            out: Tensor = x + self.b(F.pad(x, (1, 3)))
+            return out
+
+    found = linted(Both(), (1, 1, 40), "misaligned")
+    assert [f.numbers["offset"] for f in found] == [2, 1]
+
+
+class _Bands(nn.Module):
+    """A wavelet transform, given out or fed to a layer over its bands."""
+
+    def __init__(self, then: nn.Module) -> None:
+        super().__init__()
+        self.wavelet = atrous.nn.StationaryWavelet1d([0.5**0.5, 0.5**0.5], 3)
+        self.then = then
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.then(self.wavelet(x).flatten(1, 2))
+        return out
+
+
+def test_bands_side_by_side_are_no_fault() -> None:
+    for wavelet, shape in (
+        (atrous.nn.StationaryWavelet1d([0.5**0.5, 0.5**0.5], 3), (1, 1, 64)),
+        (atrous.nn.StationaryWavelet2d([0.5**0.5, 0.5**0.5], 2), (1, 1, 16, 16)),
+    ):
+        assert warnings_of(wavelet, shape) == []
+    assert warnings_of(_Bands(nn.Tanh()), (1, 1, 64), "misaligned") == []
+    # A layer that adds them up brings them together.
+    assert len(warnings_of(_Bands(nn.Conv1d(4, 2, 1)), (1, 1, 64), "misaligned")) == 1
+
+
+class _Valid(nn.Module):
+    """WaveNet without padding: the shortcut is cropped in front by what the gate loses."""
+
+    def __init__(self, front: bool = True) -> None:
+        super().__init__()
+        self.front = front
+        self.gates = nn.ModuleList(nn.Conv1d(4, 4, 2, dilation=2**k) for k in range(5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for k, gate in enumerate(self.gates):
+            cut = x[..., 2**k :] if self.front else x[..., : -(2**k)]
+            x = cut + gate(x).tanh()
+        return x
+
+
+def test_a_shortcut_cropped_in_front_beside_a_layer_without_padding_is_causal() -> None:
+    assert warnings_of(_Valid(), (1, 4, 100)) == []
+    # Cropped at the end it lies before the other: one finding for all five.
+    (told,) = warnings_of(_Valid(front=False), (1, 4, 100), "misaligned")
+    assert "So it is 3 more times" in told

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -102,3 +105,49 @@ def test_separable_branches_that_are_added_are_a_pyramid_too() -> None:
 def test_layers_one_after_the_other_are_no_pyramid() -> None:
     model = nn.Sequential(*(nn.Conv2d(1, 1, 3, padding=d, dilation=d) for d in (6, 12, 18)))
     assert not linted(model, (1, 1, 16, 16), "ATR304")
+
+
+class Pyramid(nn.Module):
+    """A stem of some stride, padded so that a picture of 8 n + 1 has a map of n + 1."""
+
+    def __init__(self, stride: int, rates: tuple[int, ...]) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 1, 1, stride)
+        self.branches = nn.ModuleList(nn.Conv2d(1, 1, 3, padding=r, dilation=r) for r in rates)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        return torch.cat([branch(x) for branch in self.branches], dim=1)
+
+
+@pytest.mark.parametrize("stride", [4, 8, 16])
+@pytest.mark.parametrize("size", [65, 129, 257, 321, 513, 1025])
+def test_the_rates_that_are_advised_leave_nothing_to_find(size: int, stride: int) -> None:
+    length = (size - 1) // stride + 1
+    for rates in ((6, 12, 18), (12, 24, 36)):
+        found = linted(Pyramid(stride, rates), (1, 1, size, size), "ATR304")
+        meant = 16 if rates == (6, 12, 18) else 8
+        if not found:
+            # The published pair, or no room on the map for rates further apart.
+            assert inside(length, rates[-1]) >= 0.25
+            larger = meant > stride and inside(length, rates[-1] + 1) < 0.25
+            assert meant == stride or larger or length < 4 * rates[-1] / 3 + 2
+            continue
+        (only,) = found
+        if not only.fix:
+            # Three different rates above 1 do not fit.
+            assert inside(length, 6) < 0.25 or length < 10
+            continue
+        new = ast.literal_eval(only.fix.splitlines()[0].removeprefix("rates = "))
+        assert not linted(Pyramid(stride, new), (1, 1, size, size), "ATR304"), (new, only.message)
+        if "positions away instead of" in only.message and inside(length, rates[-1]) >= 0.25:
+            # It says they lie too near, or too far: what it advises mends that.
+            assert (new[-1] > rates[-1]) == (meant > stride), (new, only.message)
+
+
+def test_where_the_meant_rates_do_not_fit_the_largest_that_do_are_advised() -> None:
+    (found,) = linted(Pyramid(8, (6, 12, 18)), (1, 1, 257, 257), "ATR304")
+    assert "(12, 24, 36) are meant here, but do not fit a map of 33 x 33" in found.message
+    # On 33 positions a rate of 24 reads data at 9, more than a quarter; 25 at 8, less.
+    assert found.fix.startswith("rates = (8, 16, 24)\n")
+    assert inside(33, 24) >= 0.25 > inside(33, 25)

@@ -22,12 +22,28 @@ def _deeplab(size: int) -> nn.Module:
 def test_rates_of_another_output_stride_are_found() -> None:
     # 320 at output stride 16 is a map of 20; the rates 12, 24, 36 are those of stride 8.
     found = linted(_deeplab(320), (1, 3, 320, 320), "padding-taps")
-    warned = {f.path: f for f in found if f.severity == "warning"}
-    assert set(warned) == {"classifier.0.convs.2.0", "classifier.0.convs.3.0"}
-    for finding in warned.values():
-        assert (finding.numbers["taps"], finding.numbers["used"]) == (9, 1)
-        assert finding.numbers["map"] == [20, 20]
-        assert "1x1 convolution in disguise" in finding.message
+    finding = only([f for f in found if f.severity == "warning"])
+    assert finding.numbers["layers"] == ["classifier.0.convs.2.0", "classifier.0.convs.3.0"]
+    assert finding.path == "classifier.0.convs.2.0"
+    assert (finding.numbers["taps"], finding.numbers["used"]) == (9, 1)
+    assert finding.numbers["map"] == [20, 20]
+    assert "(a 1x1 convolution in disguise): kernel 3 with dilation 24 and 36" in finding.message
+    # With the rule about such rates it is told once.
+    codes = [f.code for f in linted(_deeplab(320), (1, 3, 320, 320)) if f.severity == "warning"]
+    assert codes == ["ATR304"]
+
+
+def test_a_stack_of_one_fault_is_one_finding() -> None:
+    stack = nn.Sequential(*(nn.Conv2d(1, 1, 3, padding=18, dilation=18) for _ in range(5)))
+    finding = only(linted(stack, (1, 1, 14, 14), "padding-taps"))
+    assert finding.numbers["layers"] == list("01234")
+    assert finding.fix == "nn.Conv2d(1, 1, 3, padding=6, dilation=6)"
+    # Where maps differ, or what is left of the kernel, that is another.
+    mixed = nn.Sequential(
+        nn.Conv2d(1, 1, 3, padding=18, dilation=18), nn.MaxPool2d(2),
+        nn.Conv2d(1, 1, 3, padding=18, dilation=18),
+    )  # fmt: skip
+    assert [f.path for f in linted(mixed, (1, 1, 14, 14), "padding-taps")] == ["0", "2"]
 
 
 def test_planted_dilation_in_a_backbone() -> None:

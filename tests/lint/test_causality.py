@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import atrous
 from architectures import ConvTasNet, GlobalNorm, TasBlock, WaveNet
+from atrous.testing import assert_causal
 from linting import linted
 
 CAUSAL = {"causal": True}
@@ -237,3 +238,46 @@ def test_axes_can_be_counted_from_the_end() -> None:
     for wrong in (0, -4, 5, -6):
         with pytest.raises(ValueError, match=f"axis must be one along which .* got {wrong}"):
             atrous.lint(video, (1, 1, 8, 8, 8), select=["ATR101"], axis=wrong)
+
+
+class Recurrent(nn.Module):
+    """Convolutions that look ahead a little, and something behind them that reads everything."""
+
+    def __init__(self, last: str) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv1d(2, 4, 3, padding=1), nn.Conv1d(4, 4, 3, padding=2, dilation=2)
+        self.norm = nn.GroupNorm(1, 4) if last == "norm" else nn.Identity()
+        self.lstm = nn.LSTM(4, 4, batch_first=True, bidirectional=True)
+        self.last = last
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.b(self.a(x)))
+        t = x.transpose(1, 2)
+        if self.last == "attention":
+            return F.scaled_dot_product_attention(t, t, t)
+        return self.lstm(t)[0] if self.last == "lstm" else t  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("last", "label"),
+    [("lstm", "lstm"), ("norm", "norm"), ("attention", "scaled_dot_product_attention")],
+)
+def test_the_first_is_named_and_later_ones_that_read_everything(last: str, label: str) -> None:
+    (found,) = linted(Recurrent(last), (1, 2, 32), "ATR501", declared=CAUSAL)
+    assert (found.path, found.numbers["ahead"]) == ("a", 31)
+    (whole,) = found.numbers["whole"]  # type: ignore[misc, union-attr]
+    assert str(whole).startswith(label)
+    assert "is the first to read ahead (by 1), and" in found.message
+    assert f"'{whole}' reads all of the future: to mend the first alone does not help" in (
+        found.message
+    )
+    with pytest.raises(AssertionError, match="is 'a'") as raised:
+        assert_causal(Recurrent(last), (1, 2, 32))
+    assert f"Further on '{whole}' reads all of it." in str(raised.value)
+
+
+def test_the_first_that_reads_everything_is_told_as_such() -> None:
+    model = nn.Sequential(nn.GroupNorm(1, 2), nn.Conv1d(2, 2, 3, padding=1))
+    (found,) = linted(model, (1, 2, 32), "ATR501", declared=CAUSAL)
+    assert found.path == "0" and found.numbers["whole"] == []
+    assert "'0' is the first to read ahead and reads all of the future; what later" in found.message

@@ -261,3 +261,126 @@ def test_subclasses_list_comprehensions_and_dicts() -> None:
         assert made is not None
         assert text in lines[made.first - 1]
     assert construction(model, "extra1") is None
+
+
+ENTRIES = """\
+from collections import OrderedDict
+import torch
+from torch import nn
+
+
+class Wrong:
+    pass  # atrous: ignore[{other}]
+
+
+class Unrelated(nn.Module):
+    def forward(self, x):
+        return x  # atrous: ignore[{other}]
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rest = nn.Sequential(  {open}
+            {before}
+            nn.Conv1d(1, 1, 3, dilation=2, padding=2),{first}
+            nn.Conv1d(
+                1, 1, 3, dilation=2, padding=2
+            ),{second}
+            {after}
+        ){close}
+
+    def forward(self, x):
+        return torch.cat(  {call}
+            [
+                self.rest(x),{one}
+                torch.tanh(x),{two}
+            ],
+        ){end}
+"""
+SLOTS = ("open", "first", "second", "close", "call", "one", "two", "end")
+
+
+def entries(folder: Path, before: str = "", after: str = "", **comments: str) -> nn.Module:
+    """The network with comments at entries of its container."""
+    other = comments.pop("other", "holes")
+    told = {name: f"# {comments[name]}" if name in comments else "" for name in SLOTS}
+    path = folder / f"entries{next(_numbers)}.py"
+    path.write_text(ENTRIES.format(before=before, after=after, other=other, **told))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    made = module.Net()
+    assert isinstance(made, nn.Module)
+    return made
+
+
+@pytest.mark.usefixtures("dilated")
+@pytest.mark.parametrize(
+    ("before", "after", "names"),
+    [
+        ("", "", "01"),
+        ("*[", "]", "01"),
+        ("*(", ")", "01"),
+        ("nn.ReLU(), *[", "]", "12"),
+        ("*[nn.ReLU() for _ in range(3)],", "", "34"),
+        ("*[", "], *[nn.ReLU() for _ in range(3)],", "01"),
+    ],
+)
+def test_a_comment_at_one_entry_says_nothing_of_another(
+    tmp_path: Path, before: str, after: str, names: str
+) -> None:
+    first, second = (f"rest.{name}" for name in names)
+    both = [first, second]
+    left = {
+        "first": [second], "second": [first], "open": [], "close": [],
+        "one": [], "two": both, "call": [], "end": [],
+    }  # fmt: skip
+    for place, wanted in left.items():
+        model = entries(tmp_path, before, after, **{place: "atrous: ignore[dilated]"})
+        found = atrous.lint(model, X, select="dilated", severity="note")
+        assert [f.path for f in found] == wanted, place
+
+
+@pytest.mark.usefixtures("dilated")
+def test_entries_with_names_are_told_apart(tmp_path: Path) -> None:
+    def net(made: str) -> nn.Module:
+        path = tmp_path / f"named{next(_numbers)}.py"
+        path.write_text(
+            "from collections import OrderedDict\nfrom torch import nn\n\n"
+            "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+            f"        {made}\n\n    def forward(self, x):\n"
+            "        return self.rest['b'](self.rest['a'](x)) if isinstance("
+            "self.rest, nn.ModuleDict) else self.rest(x)\n"
+        )
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module: Any = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        model = module.Net()
+        assert isinstance(model, nn.Module)
+        return model
+
+    conv = "nn.Conv1d(1, 1, 3, dilation=2, padding=2)"
+    note = "  # atrous: ignore"
+    for made in (
+        f"self.rest = nn.ModuleDict({{\n'a': {conv},{note}\n'b': {conv},\n}})",
+        f"self.rest = nn.Sequential(OrderedDict([\n('a', {conv}),{note}\n('b', {conv}),\n]))",
+        f"self.rest = nn.Sequential(OrderedDict({{\n'a': {conv},{note}\n'b': {conv},\n}}))",
+    ):
+        found = atrous.lint(net(made), X, select="dilated", severity="note")
+        assert [f.path for f in found] == ["rest.b"], made
+    # Of entries on one line a comment holds for all.
+    one = f"self.rest = nn.Sequential({conv}, {conv}){note}"
+    assert atrous.lint(net(one), X, select="dilated", severity="note") == []
+
+
+@pytest.mark.parametrize("words", ["hole", "", "holes,"])
+def test_mistakes_in_comments_of_other_classes_do_not_matter(tmp_path: Path, words: str) -> None:
+    model = entries(tmp_path, other=words)
+    assert [f.code for f in atrous.lint(model, X, select="holes")] == ["ATR101"]
+    with pytest.raises(ValueError, match="comment"):
+        atrous.lint(entries(tmp_path, second=f"atrous: ignore[{words}]"), X)

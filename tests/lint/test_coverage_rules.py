@@ -275,3 +275,45 @@ def test_every_input_is_read_where_padding_keeps_the_length_alone() -> None:
     # Without padding 4 outputs read 4 positions at each of 3 taps along an axis: 12 of 16.
     assert read == {0: 12 * 12, 6: 16 * 16}
     assert "with padding that keeps the length" in find_rule("holes").page
+
+
+def read_by_gradients(model: nn.Module, shape: tuple[int, ...]) -> int:
+    """How many positions of a one-channel input any output depends on."""
+    x = torch.rand(shape, dtype=torch.float64, requires_grad=True)
+    for weight in model.double().parameters():
+        nn.init.uniform_(weight, 0.5, 1.5)
+    (gradient,) = torch.autograd.grad(model(x).sum(), x)
+    return int((gradient != 0).sum())
+
+
+@pytest.mark.parametrize(
+    ("kernel", "dilation", "size"), [(3, 6, 16), (3, 6, 17), (3, 6, 18), (2, 5, 8), (5, 4, 19)]
+)
+def test_dilated_taps_that_do_not_meet_leave_positions_out(
+    kernel: int, dilation: int, size: int
+) -> None:
+    shape = (1, 1, size, size)
+    model = nn.Conv2d(1, 1, kernel, dilation=dilation)
+    missing = size**2 - read_by_gradients(model, shape)
+    found = linted(model.float(), shape, "skipped-inputs")
+    if not missing:
+        assert found == []
+        return
+    finding = only(found)
+    assert finding.severity == "warning"
+    assert finding.message.startswith(f"{missing} of the {size**2} positions of the input")
+    assert "stride" not in finding.message and f"lie {dilation} apart" in finding.message
+    assert finding.numbers["unseen"] == pytest.approx(missing / size**2)
+    # What is advised, and what else, reads all.
+    first, other = finding.fix.splitlines()
+    for code in (first, other.removeprefix("# or ")):
+        mended = eval(code, {"nn": nn})
+        assert read_by_gradients(mended, shape) == size**2, code
+        assert linted(mended.float(), shape, "skipped-inputs") == []
+
+
+def test_112_of_256_positions_are_said() -> None:
+    finding = only(linted(nn.Conv2d(1, 1, 3, dilation=6), (1, 1, 16, 16), "skipped-inputs"))
+    # Each axis reads 0 to 3, 6 to 9 and 12 to 15: 12 x 12 of 16 x 16.
+    assert finding.message.startswith("112 of the 256 positions of the input (44%)")
+    assert finding.fix.splitlines()[0].startswith("nn.Conv2d(1, 1, 3, padding=6, dilation=6)")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from architectures import TCN, SpliceAI, TemporalBlock
+from atrous import receptive_field
 from linting import linted, worse_than_notes
 
 
@@ -153,3 +156,41 @@ def test_too_large_a_field_is_cut_behind_the_layer_that_meets_the_target() -> No
     assert not linted(model[:4], (1, 2, 300), "ATR303", declared={"field": 30})
     assert linted(model, (1, 2, 300), "ATR303", declared={"field": 100}, settings={"factor": 1.1})
     assert not linted(model, (1, 2, 300), "ATR303", declared={"field": 100})
+
+
+class Gate(nn.Module):
+    """WaveNet's block, its gate in one convolution of twice the channels, in two, or as a GLU."""
+
+    def __init__(self, dilation: int, kind: str) -> None:
+        super().__init__()
+        self.left, self.kind, wide = dilation, kind, 4 if kind == "two" else 8
+        self.value = nn.Conv1d(4, wide, 2, dilation=dilation)
+        self.gate = nn.Conv1d(4, wide, 2, dilation=dilation)
+        self.leave = nn.Conv1d(4, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.kind == "glu":
+            return F.glu(self.value(F.pad(x, (self.left, 0))), 1)
+        if self.kind == "two":
+            value, gate = (layer(F.pad(x, (self.left, 0))) for layer in (self.value, self.gate))
+        else:
+            value, gate = self.value(F.pad(x, (self.left, 0))).chunk(2, dim=1)
+        out: Tensor = x + self.leave(value.tanh() * gate.sigmoid())
+        return out
+
+
+@pytest.mark.parametrize("kind", ["one", "two", "glu"])
+def test_what_is_advised_for_gated_blocks_runs_in_such_a_block(kind: str) -> None:
+    model = nn.Sequential(*(Gate(2**k, kind) for k in range(4)))
+    # 1 + 1 + 2 + 4 + 8 = 16 of 100; two levels more see 64, three 128.
+    (found,) = linted(model, (1, 4, 200), "ATR302", declared={"field": 100})
+    lines = [line for line in found.fix.splitlines() if not line.startswith("#")]
+    dilations = ast.literal_eval(lines[0].removeprefix("dilations = "))
+    assert dilations == (1, 2, 4, 8, 16, 32, 64) and "a field of 128" in found.fix
+    longer = nn.Sequential(*(Gate(d, kind) for d in dilations))
+    assert receptive_field(longer, (1, 4, 200)).size == (128,)
+    for block, line in zip(list(longer)[4:], lines[1:], strict=True):
+        made = eval(line, {"nn": nn})
+        assert repr(made) == repr(block.value)
+        block.value = made
+    assert longer(torch.zeros(1, 4, 200)).shape == (1, 4, 200)

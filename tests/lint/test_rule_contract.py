@@ -18,7 +18,13 @@ from atrous.lint.finding import Finding
 from atrous.lint.rule import Case, Found, LintRule, find_rule, lint_rule, lint_rules, selected
 from atrous.lint.settings import Settings
 from atrous.lint.subject import Declared, Subject
-from atrous.report.formats.rule_page import code_blocks, sections, settings_in, to_markdown
+from atrous.report.formats.rule_page import (
+    code_blocks,
+    rules_in_markdown,
+    sections,
+    settings_in,
+    to_markdown,
+)
 from linting import assert_fix_mends
 
 RULES = list(lint_rules())
@@ -47,6 +53,7 @@ def assert_fires(rule: LintRule) -> None:
         for finding in found:
             assert (finding.code, finding.name) == (rule.code, rule.name)
             assert finding.message, where
+            assert finding.severity in rule.severities, finding
             assert finding.numbers, finding
             json.dumps(dict(finding.numbers), allow_nan=False)
             assert_fix_mends(
@@ -177,6 +184,19 @@ def test_findings_that_nobody_can_use_are_noticed(
 ) -> None:
     with pytest.raises(error, match=message):
         assert_fires(rule_that_yields(found))
+
+
+def test_a_severity_that_the_rule_does_not_declare_is_noticed() -> None:
+    rule = rule_that_yields(replace(GOOD, severity="note"))
+    with pytest.raises(AssertionError, match="note"):
+        assert_fires(rule)
+    assert_fires(replace(rule, others=("note",)))
+
+
+def test_rules_tell_the_range_of_their_severities() -> None:
+    assert find_rule("ATR301").severities == ("warning", "note")
+    assert "| ATR301 | `field-exceeds-input` | warning or note |" in rules_in_markdown(lint_rules())
+    assert "warning or note" in to_markdown(find_rule("ATR301"))
 
 
 def test_a_finding_at_the_wrong_place_is_noticed() -> None:

@@ -61,7 +61,21 @@ def test_a_file_is_read_and_the_nearest_one_found(tmp_path: Path) -> None:
         ({"holes": 0.5}, "holes must be a table, got 0.5"),
         ({"declare": {"causl": True}}, "got 'causl'. Did you mean 'causal'?"),
         ({"declare": {"causal": 1}}, "causal must be true or false, got 1"),
-        ({"declare": {"field": 0}}, "field must be a number of at least 1, got 0"),
+        ({"declare": {"field": 0}}, "field must be a whole number of at least 1, got 0"),
+        (
+            {"declare": {"length": 2.5}},
+            "length must be a whole number of at least 1, got 2.5. Give",
+        ),
+        ({"holes": {"min-density": 40}}, "must be a number from 0 to 1, got 40. For 40% give 0.4."),
+        ({"holes": {"min-density": -0.1}}, "must be a number from 0 to 1, got -0.1. ("),
+        ({"holes": {"min-density": float("nan")}}, "must be a number from 0 to 1, got nan"),
+        ({"no-growth": {"layers": 0}}, "layers of no-growth must be a whole number of at least 1"),
+        ({"piled": {"max-variation": -1.0}}, "must be a number of at least 0, got -1.0"),
+        (
+            {"select": ["atr1"]},
+            "codes must be written in capitals, got 'atr1'. Did you mean 'ATR1'",
+        ),
+        ({"ignore": ["Holes"]}, "Did you mean 'holes'?"),
         ({"declare": True}, "declare must be a table"),
         ({"per-path-ignores": {"a.*": ["ATR9999"]}}, "got 'ATR9999'"),
         ({"per-path-ignores": ["ATR101"]}, "per-path-ignores must be a table"),
@@ -124,12 +138,32 @@ def test_paths_can_ignore() -> None:
     assert not known.ignored_at("head.backbone.0", "ATR101")
 
 
+def test_paths_that_match_nothing_are_told_with_the_nearest() -> None:
+    model = nn.Sequential()
+    model.add_module("backbone", holey())
+    table = {"per-path-ignores": {"bakbone": ["ATR1"], "head.*": ["ATR1"], "backbone.*": ["ATR2"]}}
+    found = atrous.lint(model, X, settings=table)
+    assert dict(found.judgement.unmatched).keys() == {"bakbone", "head.*"}
+    told = " ".join(str(found).split())
+    assert "matches no module: 'bakbone' of per-path-ignores. Did you mean 'backbone'" in told
+    assert found.to_dict()["unmatched_paths"] == ["bakbone", "head.*"]
+    right = {"per-path-ignores": {"backbone": ["ATR1"], "": ["ATR1"], "*.1": ["ATR1"]}}
+    assert atrous.lint(model, X, settings=right).judgement.unmatched == ()
+
+
+def test_keys_beside_the_table_are_errors(tmp_path: Path) -> None:
+    path = tmp_path / "pyproject.toml"
+    path.write_text("[tool.atrous]\nlnt = 1\n")
+    with pytest.raises(ValueError, match=r"nothing but lint, got 'lnt'. Did you mean 'lint'"):
+        read_settings(path)
+
+
 def test_wrong_arguments_are_errors() -> None:
     with pytest.raises(ValueError, match="Did you mean 'holes'"):
         atrous.lint(holey(), X, select="hole")
     with pytest.raises(ValueError, match="severity must be one of error, warning, note"):
         atrous.lint(holey(), X, severity="info")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="field must be a number of at least 1"):
+    with pytest.raises(ValueError, match="field must be a whole number of at least 1"):
         atrous.lint(holey(), X, field=0)
     with pytest.raises(KeyError, match="input must be one of"):
         atrous.lint(holey(), X, input="y")

@@ -76,9 +76,9 @@ class Mixer(nn.Module):
         ("sort", "all", "error"),
         ("median", "all", "error"),
         ("fft", "all", "error"),
-        ("mean", "statistic", "note"),
-        ("largest", "statistic", "note"),
-        ("softmax", "statistic", "note"),
+        ("mean", "statistic", "warning"),
+        ("largest", "statistic", "warning"),
+        ("softmax", "statistic", "warning"),
         ("windowed", None, None),
         ("adaptive", "size", None),
     ],
@@ -199,10 +199,26 @@ def test_pooling_and_positions_of_real_models_under_tiles() -> None:
     )
     model = deeplabv3_resnet50(weights=None, weights_backbone=None).eval()
     (found,) = linted(model, (1, 3, 129, 129), "ATR503", declared=TILE)
-    assert found.severity == "note"
+    assert found.severity == "warning" and "exact tiles need a second pass" in found.message
     assert found.numbers["layers"] == ["classifier.0.convs.4.0"] and found.numbers["axes"] == [2, 3]
     vit = linted(vit_b_16().eval(), (1, 3, 224, 224), "ATR503", declared=TILE)
     assert [f.severity for f in vit] == ["error"] and len(vit[0].numbers["layers"]) == 12  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "code", "fix"),
+    [
+        (nn.LSTM(4, 4, batch_first=True), (1, 20, 4), "ATR503", "nn.Conv1d("),
+        (nn.GroupNorm(1, 2), (1, 2, 9), "ATR502", "nn.BatchNorm1d("),
+        (nn.GroupNorm(1, 2), (1, 2, 9, 9), "ATR502", "nn.BatchNorm2d("),
+        (nn.GroupNorm(1, 2), (1, 2, 9, 9, 9), "ATR502", "nn.BatchNorm3d("),
+    ],
+)
+def test_advice_has_as_many_dimensions_as_the_input(
+    model: nn.Module, shape: tuple[int, ...], code: str, fix: str
+) -> None:
+    (found,) = linted(model, torch.zeros(shape), code, declared={**TILE, **STREAM})
+    assert fix in found.fix
 
 
 def test_shifted_windows_read_across_the_ends() -> None:

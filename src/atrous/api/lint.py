@@ -63,7 +63,8 @@ def lint(
         axis: an axis of the input, counted from the end if negative; by default the last that
             holds positions.
         input: the name of the input that fields refer to; by default the first.
-        output: the label of the output that is judged; by default the first.
+        output: the label of the output that is judged; by default all are, and a finding that is
+            not about all of them names its own.
 
     Returns:
         A list of `Finding` that prints itself and has `.to_json()`, `.to_sarif()`, `.to_github()`
@@ -99,7 +100,6 @@ def lint(
     )  # fmt: skip
     program = capture(model, x)
     source = program.input(input)
-    check_depends(program, program.output(output), input=input, node=None, output=output)
     subject = Subject(
         program,
         model if isinstance(model, nn.Module) else None,
@@ -107,6 +107,8 @@ def lint(
         source.name,
         output,
     )
+    if output is not None or not subject.outputs:
+        check_depends(program, program.output(output), input=input, node=None, output=output)
     if subject.declared.axis is not None:
         # One that does not exist is told also where no rule asks for it.
         declared_axis(subject)
@@ -115,4 +117,5 @@ def lint(
         model=type(model).__name__,
         input=source.name,
         shape=source.shape,
+        outputs=subject.outputs if len(program.outputs) > 1 else (),
     )

@@ -27,7 +27,7 @@ def lint(
     batch: Batch = 1,
     dtype: Dtype = "float32",
     of_input: OfInput = None,
-    output: Annotated[str | None, typer.Option(help="Judge this output of the model.")] = None,
+    output: Annotated[str | None, typer.Option(help="Judge this output; by default all.")] = None,
     select: Annotated[
         list[str] | None,
         typer.Option(help="Only these rules: codes, names, beginnings as ATR1, or ALL."),

@@ -66,7 +66,23 @@ def run(arguments: list[str] | None = None) -> None:
         fit = getattr(error, "fitting_shape", None)
         if fit is not None:
             message += f" On the command line: --input {'x'.join(map(str, fit[1:]))}."
-        _complain(str(told() if told is not None else message) or type(error).__name__)
+        number = _no_number(error, given)
+        _complain(number or str(told() if told is not None else message) or type(error).__name__)
+
+
+def _no_number(error: Exception, given: list[str]) -> str:
+    """What to say of an option that takes a number and was given something else; "" otherwise."""
+    names = getattr(getattr(error, "param", None), "opts", ())
+    kind = next((k for k in ("integer", "number", "float") if f"valid {k}" in str(error)), None)
+    if kind is None or not names:
+        return ""
+    value = ""
+    for k, text in enumerate(given):
+        name, is_joined, rest = text.partition("=")
+        if name in names:
+            value = rest if is_joined else "".join(given[k + 1 : k + 2])
+    what = "a whole number" if kind == "integer" else "a number"
+    return f"{names[0]} must be {what}, got {value!r}. Write it as in {names[0]} 64."
 
 
 def _complain(message: str) -> None:

@@ -205,12 +205,16 @@ def quiet() -> Iterator[None]:
     """No warnings, log lines or prints from the tracer while it works."""
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
+    # This one does not heed `logging.disable`, and pytest listens to it.
+    traced = logging.getLogger("torch.__trace")
+    was_disabled, traced.disabled = traced.disabled, True
     sink = io.StringIO()
     try:
         with warnings.catch_warnings(), redirect_stdout(sink), redirect_stderr(sink):
             warnings.simplefilter("ignore")
             yield
     finally:
+        traced.disabled = was_disabled
         logging.disable(level)
 
 

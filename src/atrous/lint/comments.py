@@ -23,11 +23,13 @@ class Comment:
         file: where it stands.
         line: on which line.
         codes: what it ignores; None for all.
+        mistake: why it cannot be read, if so; it ignores nothing then.
     """
 
     file: str
     line: int
     codes: frozenset[str] | None
+    mistake: str = ""
 
     @property
     def source(self) -> str:
@@ -44,11 +46,7 @@ class Comment:
 
 
 def comments(file: str) -> tuple[Comment, ...]:
-    """The comments of a source file that ignore findings.
-
-    Raises:
-        ValueError: if one names a rule that does not exist, or its list cannot be read.
-    """
+    """The comments of a source file that ignore findings, those with mistakes included."""
     text = text_of(file)
     if "atrous:" not in text:
         return ()
@@ -57,25 +55,26 @@ def comments(file: str) -> tuple[Comment, ...]:
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
             words = _WORDS.search(token.string) if token.type == tokenize.COMMENT else None
             if words:
-                line = token.start[0]
-                found.append(Comment(file, line, _codes(words["rest"], f"{file}:{line}")))
+                found.append(_comment(file, token.start[0], words["rest"]))
     except (tokenize.TokenError, SyntaxError):
         # A file that is no Python any more: it has been edited since it was imported.
         pass
     return tuple(found)
 
 
-def _codes(rest: str, where: str) -> frozenset[str] | None:
+def _comment(file: str, line: int, rest: str) -> Comment:
     if not rest.startswith("["):
-        return None
+        return Comment(file, line, None)
     listed = _LIST.match(rest)
     names = [name.strip() for name in listed["rules"].split(",")] if listed else []
+    where = f"{file}:{line}"
     if not all(names) or not names:
-        raise ValueError(
-            f"an ignoring comment must name rules, as ignore[ATR101] or ignore[holes], "
-            f"got {rest!r} at {where}."
-        )
+        return Comment(
+            file, line, frozenset(),
+            "an ignoring comment must name rules, as ignore[ATR101] or ignore[holes], "
+            f"got {rest!r} at {where}.",
+        )  # fmt: skip
     try:
-        return frozenset(selected(names))
+        return Comment(file, line, frozenset(selected(names)))
     except ValueError as error:
-        raise ValueError(f"{error} (in the comment at {where})") from None
+        return Comment(file, line, frozenset(), f"{error} (in the comment at {where})")

@@ -13,6 +13,8 @@ from torch import nn
 
 from atrous.graph.program import is_torch_file
 
+_CONTAINERS = ("Sequential", "ModuleList", "ModuleDict")
+
 
 @dataclass(frozen=True)
 class Lines:
@@ -22,11 +24,14 @@ class Lines:
         file: its path.
         first: the first line, counted from 1.
         last: the last line.
+        apart: first and last lines of what stands between them and is something by itself, as the
+            entries of a container.
     """
 
     file: str
     first: int
     last: int
+    apart: tuple[tuple[int, int], ...] = ()
 
     @property
     def source(self) -> str:
@@ -35,7 +40,8 @@ class Lines:
 
     def holds(self, file: str, line: int) -> bool:
         """Whether a line is among them."""
-        return file == self.file and self.first <= line <= self.last
+        mine = file == self.file and self.first <= line <= self.last
+        return mine and not any(first <= line <= last for first, last in self.apart)
 
 
 def text_of(file: str) -> str:
@@ -53,11 +59,18 @@ def class_lines(kind: type) -> Lines | None:
     return Lines(file, node.lineno, max([node.lineno, *ends]))
 
 
+def class_span(kind: type) -> Lines | None:
+    """All lines of a class; None if it is torch's or not found."""
+    found = _definition(kind)
+    return Lines(found[0], *_span(found[1])) if found is not None else None
+
+
 def construction(model: nn.Module, path: str) -> Lines | None:
     """The statement or expression that makes a module; None if it is not found.
 
     Looked for are `self.NAME = ...` and `self.add_module("NAME", ...)` in the class that holds the
-    module, and the argument that becomes it where the holder is a container written out there.
+    module, and the argument that becomes it where the holder is a container written out there. The
+    lines of a container's entries are theirs alone.
     """
     names = path.split(".")
     for depth in range(len(names), 0, -1):
@@ -69,25 +82,34 @@ def construction(model: nn.Module, path: str) -> Lines | None:
             found = _definition(kind)
             made = found and _made(found[1], names[depth - 1])
             if found and made:
-                inner = _part(made[1], names[depth:])
+                top = _module(model, names[:depth])
+                inner = _part(made[1], names[depth:], top)
                 # Without its own expression a module shares the statement of its container.
-                node = made[0] if inner is made[1] else inner
-                return Lines(found[0], node.lineno, node.end_lineno or node.lineno)
+                first, last = _span(made[0] if inner is made[1] else inner)
+                apart = [_span(entry) for entry in _entries(inner, 0)] if first < last else ()
+                return Lines(found[0], first, last, tuple(apart))
         if not isinstance(holder, nn.Sequential | nn.ModuleList | nn.ModuleDict):
             return None
     return None
 
 
 def statement(file: str, line: int) -> Lines:
-    """The lines of the simple statement that a line belongs to; the line alone if there is none."""
+    """The lines of the simple statement that a line belongs to, but for those of other calls in it;
+    the line alone if there is none."""
     found = Lines(file, line, line)
     tree = _parsed(text_of(file))
     for node in ast.walk(tree) if tree is not None else ():
         if isinstance(node, ast.stmt) and not hasattr(node, "body"):
             last = node.end_lineno or node.lineno
             if node.lineno <= line <= last:
-                found = Lines(file, node.lineno, last)
+                calls = (_span(call) for call in ast.walk(node) if isinstance(call, ast.Call))
+                apart = tuple(span for span in calls if not span[0] <= line <= span[1])
+                found = Lines(file, node.lineno, last, apart)
     return found
+
+
+def _span(node: ast.stmt | ast.expr) -> tuple[int, int]:
+    return node.lineno, node.end_lineno or node.lineno
 
 
 @lru_cache(maxsize=256)
@@ -166,18 +188,65 @@ def _is_own(target: ast.expr, name: str) -> bool:
     )
 
 
-def _part(value: ast.expr, names: Sequence[str]) -> ast.expr:
+def _part(value: ast.expr, names: Sequence[str], holder: nn.Module | None) -> ast.expr:
     """The expression inside `value` that makes the module at `names`, as far as it is written."""
-    if not names or not isinstance(value, ast.Call):
+    children = dict(holder.named_children()) if holder is not None else {}
+    if not names or names[0] not in children:
         return value
-    for children in (value.args, *(a.elts for a in value.args if isinstance(a, ast.List))):
-        plain = not any(isinstance(child, ast.Starred | ast.List) for child in children)
-        if plain and names[0].isdigit() and int(names[0]) < len(children):
-            kind = value.func
-            called = kind.attr if isinstance(kind, ast.Attribute) else getattr(kind, "id", "")
-            if called in ("Sequential", "ModuleList"):
-                return _part(children[int(names[0])], names[1:])
+    place = list(children).index(names[0])
+    for entry, where in _entries(value, len(children)).items():
+        if where in (names[0], place):
+            return _part(entry, names[1:], children[names[0]])
     return value
+
+
+def _entries(value: ast.expr, count: int) -> dict[ast.expr, int | str | None]:
+    """The expressions that make a container's entries, where they are written out.
+
+    Each with its place or its name; with None where what is spread before it hides its place.
+
+    Args:
+        value: what makes the container; anything else has no entries.
+        count: how many entries it has in the end; 0 if that is not known.
+    """
+    if not isinstance(value, ast.Call) or _called(value) not in _CONTAINERS:
+        return {}
+    items = _spread(value.args)
+    if len(items) == 1 and isinstance(items[0], ast.Call) and _called(items[0]) == "OrderedDict":
+        items = _spread(items[0].args)
+    if len(items) == 1 and isinstance(items[0], ast.Dict):
+        pairs = zip(items[0].keys, items[0].values, strict=True)
+        return {made: _text(key) for key, made in pairs if key is not None}
+    if len(items) == 1 and isinstance(items[0], ast.List | ast.Tuple):
+        items = _spread(items[0].elts)
+    found: dict[ast.expr, int | str | None] = {}
+    hidden = [k for k, item in enumerate(items) if isinstance(item, ast.Starred)]
+    for k, item in enumerate(items):
+        if isinstance(item, ast.Tuple) and item.elts:
+            found[item.elts[-1]] = _text(item.elts[0])
+        elif not isinstance(item, ast.Starred | ast.GeneratorExp | ast.ListComp):
+            # Behind what is spread, places are counted from the end.
+            plain, last = not any(at < k for at in hidden), not any(at > k for at in hidden)
+            found[item] = k if plain else k - len(items) + count if last and count else None
+    return found
+
+
+def _text(key: ast.expr) -> str | None:
+    return key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else None
+
+
+def _spread(items: Sequence[ast.expr]) -> list[ast.expr]:
+    """Arguments, with lists that are spread among them taken apart."""
+    found: list[ast.expr] = []
+    for item in items:
+        inner = item.value if isinstance(item, ast.Starred) else None
+        found += _spread(inner.elts) if isinstance(inner, ast.List | ast.Tuple) else [item]
+    return found
+
+
+def _called(call: ast.Call) -> str:
+    function = call.func
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
 def places(model: nn.Module | None, path: str, frames: Sequence[str]) -> Iterator[Lines]:

@@ -14,7 +14,7 @@ from torch import nn
 
 from atrous.graph.capture import Inputs
 from atrous.graph.program import Node, nearest
-from atrous.lint.finding import Number, Severity
+from atrous.lint.finding import SEVERITIES, Number, Severity
 from atrous.lint.subject import Subject
 
 Setting = bool | int | float | str
@@ -31,6 +31,9 @@ class Found:
         numbers: what was measured.
         severity: where it differs from the rule's own.
         autofix: the public function that mends this case, where it differs from the rule's own.
+        also: other nodes of which the same is said: one cause, told once.
+        layers: the nodes that cause it, where that is known.
+        path: the module it is about, where no node stands for it.
     """
 
     message: str
@@ -39,6 +42,9 @@ class Found:
     numbers: Mapping[str, Number] = field(default_factory=dict)
     severity: Severity | None = None
     autofix: str | None = None
+    also: tuple[Node, ...] = ()
+    layers: tuple[Node, ...] = ()
+    path: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,11 @@ class LintRule:
         autofix: the public function that mends what it finds.
         bad: models on which it must find something.
         good: models on which it must not.
+        others: severities that its findings may have besides.
+        limits: the smallest and largest value of settings that are numbers; from 0 on by default.
+        per_output: whether it judges the way to one output, and is asked for each.
+        includes: codes of rules whose findings are the same cause, where all the layers that cause
+            them are among those of a finding of this one.
     """
 
     code: str
@@ -90,6 +101,15 @@ class LintRule:
     autofix: str
     bad: Callable[[], Iterator[Case]]
     good: Callable[[], Iterator[Case]]
+    others: tuple[Severity, ...] = ()
+    limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    per_output: bool = True
+    includes: tuple[str, ...] = ()
+
+    @property
+    def severities(self) -> tuple[Severity, ...]:
+        """Those that its findings may have, the worst first."""
+        return tuple(s for s in SEVERITIES if s == self.severity or s in self.others)
 
     @property
     def summary(self) -> str:
@@ -120,6 +140,10 @@ def lint_rule(
     settings: Mapping[str, Setting] | None = None,
     default: bool = True,
     autofix: str = "",
+    others: tuple[Severity, ...] = (),
+    limits: Mapping[str, tuple[float, float]] | None = None,
+    per_output: bool = True,
+    includes: tuple[str, ...] = (),
 ) -> Callable[[Check], Check]:
     """Register a rule; the docstring of its file becomes its page.
 
@@ -135,8 +159,9 @@ def lint_rule(
     def register(check: Check) -> Check:
         page = cleandoc(modules[check.__module__].__doc__ or "")
         _RULES[code] = LintRule(
-            code, name, severity, check, page, settings or {}, default, autofix, bad, good
-        )
+            code, name, severity, check, page, settings or {}, default, autofix, bad, good, others,
+            limits or {}, per_output, includes,
+        )  # fmt: skip
         return check
 
     return register
@@ -162,7 +187,8 @@ def find_rule(code: str) -> LintRule:
         if code in (rule.code, rule.name):
             return rule
     names = [*known, *(rule.name for rule in known.values())]
-    raise ValueError(f"rule must be a code or a name, got {code!r}.{nearest(code, names)}")
+    meant = [name for name in names if name.lower() == code.lower()] or names
+    raise ValueError(f"rule must be a code or a name, got {code!r}.{nearest(code, meant)}")
 
 
 def selected(selectors: Iterable[str]) -> set[str]:
@@ -180,5 +206,10 @@ def selected(selectors: Iterable[str]) -> set[str]:
             mine = {c for c, r in known.items() if selector == r.name}
             if selector.startswith("ATR"):
                 mine |= {c for c in known if c.startswith(selector)}
+        begins = selector.upper()
+        if not mine and begins.startswith("ATR") and any(c.startswith(begins) for c in known):
+            raise ValueError(
+                f"codes must be written in capitals, got {selector!r}. Did you mean {begins!r}?"
+            )
         found |= mine or {find_rule(selector).code}
     return found

@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
+from math import inf
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,6 +19,7 @@ from atrous.lint.rule import LintRule, Setting, lint_rules, selected
 from atrous.lint.subject import Declared
 
 TABLE = "tool.atrous.lint"
+_TOOL, _TABLES = "tool.atrous", ("lint",)
 
 _WORDS = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "a text"}
 
@@ -69,6 +71,15 @@ class Settings:
             for pattern, codes in self.per_path_ignores.items()
             if fnmatchcase(path, pattern)
         )
+
+    def unmatched(self, paths: Iterable[str]) -> dict[str, str]:
+        """The patterns of `per_path_ignores` that match no path, and which path may be meant."""
+        known = list(paths)
+        return {
+            pattern: nearest(pattern, known)
+            for pattern in self.per_path_ignores
+            if not any(fnmatchcase(path, pattern) for path in known)
+        }
 
     def overridden(
         self,
@@ -168,6 +179,12 @@ def read_settings(path: str | Path) -> Settings:
         table = table.get(key, {})
         if not isinstance(table, dict):
             raise ValueError(f"[{where}] must be a table, got {table!r} (in {path}).")
+        unknown = [name for name in table if where == _TOOL and name not in _TABLES]
+        if unknown:
+            raise ValueError(
+                f"[{where}] must hold nothing but {' and '.join(_TABLES)}, got {unknown[0]!r}."
+                f"{nearest(unknown[0], _TABLES)} (in {path})"
+            )
     return Settings.of(table, f"[{TABLE}] of {path}")
 
 
@@ -227,5 +244,13 @@ def _of_rule(rule: LintRule, value: object) -> Mapping[str, Setting]:
         if not fits:
             raise ValueError(
                 f"{key} of {rule.name} must be {_WORDS[kind.__name__]}, got {given!r}."
+            )
+        low, high = rule.limits.get(key, (0, inf))
+        if isinstance(given, int | float) and not low <= given <= high:
+            most = f"from {low:g} to {high:g}" if high < inf else f"of at least {low:g}"
+            share = f" For {given:g}% give {given / 100:g}." if high == 1 < given <= 100 else ""
+            raise ValueError(
+                f"{key} of {rule.name} must be {_WORDS[kind.__name__]} {most}, got {given!r}."
+                f"{share}"
             )
     return dict(told)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -61,10 +61,19 @@ class Declared:
             # Axes may be counted from the end; whether there is such a one, the input tells.
             low = known[name] is int and name != "axis" and type(value) is int and value < 1
             if type(value) is not known[name] or low:
-                what = "true or false" if known[name] is bool else "a number of at least 1"
+                what = "true or false" if known[name] is bool else "a whole number of at least 1"
                 what = "a whole number" if name == "axis" else what
-                raise ValueError(f"{name} must be {what}, got {value!r}.")
+                raise ValueError(f"{name} must be {what}, got {value!r}.{_ADVICE[name]}")
         return cls(**told)
+
+
+_ADVICE = {
+    **dict.fromkeys(("causal", "stream", "tile"), " Leave it out where it is not meant."),
+    "field": " Give the positions that one output is to read, or leave it out.",
+    "reach": " Give the positions that it is to see to each side, or leave it out.",
+    "length": " Give the positions of one example, or leave it out.",
+    "axis": " Count from 0, or from the end with negative numbers.",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +85,8 @@ class Subject:
         model: the model itself; None for an exported program.
         declared: what it is meant to be.
         input: the input that fields refer to; the first by default.
-        output: the label of the output that is judged; the first by default.
+        output: the label of the output that is judged; the first by default, where a rule looks at
+            one, and all of them in turn.
         node: the value that is judged instead of an output.
         axes: the axes of the input that fields are of; those that hold positions by default.
     """
@@ -98,6 +108,31 @@ class Subject:
     def fields(self) -> dict[str, Field]:
         """The field of every node that depends on the input, by node name."""
         return self.traced.fields()
+
+    @cached_property
+    def outputs(self) -> tuple[str, ...]:
+        """The labels of the outputs that are judged: the one asked for, else all that depend on the
+        input; none if a value that is no output is judged."""
+        if self.node is not None:
+            return ()
+        if self.output is not None:
+            return (self.output,)
+        known = self.program.outputs.items()
+        return tuple(label for label, name in known if name in self.fields)
+
+    @cached_property
+    def by_output(self) -> tuple[Subject, ...]:
+        """The same model once for each output that is judged; what does not depend on the output
+        is computed once for all."""
+        if self.outputs in ((), (self.output,)):
+            return (self,)
+        found = []
+        for label in self.outputs:
+            one = replace(self, output=label)
+            for name in ("traced", "fields", "layout", "_coverages"):
+                vars(one)[name] = getattr(self, name)
+            found.append(one)
+        return tuple(found)
 
     @cached_property
     def target(self) -> Node:

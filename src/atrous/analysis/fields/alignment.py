@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
@@ -27,6 +27,7 @@ class Misalignment:
         offset: how far the second lies behind the first, in input positions, on average.
         drift: how much that changes from the first output to the last; not 0 where the branches
             advance at different rates.
+        names: the nodes themselves: where they meet, the first branch, the second.
     """
 
     node: str
@@ -36,6 +37,7 @@ class Misalignment:
     second: str
     offset: Fraction
     drift: Fraction
+    names: tuple[str, str, str] = field(default=("", "", ""), compare=False, repr=False)
 
     def __str__(self) -> str:
         text = (
@@ -104,6 +106,7 @@ def _compare(
                 _label(program, second),
                 offset,
                 drift,
+                (node.name, first, second),
             )
         )
     return found

@@ -36,6 +36,16 @@ def on_axis(field: Field | None, axis: int) -> AxisField | None:
     return next((a for a in field.axes if a.axis == axis), None) if field else None
 
 
+def is_beside(subject: Subject, axis: int) -> bool:
+    """Whether the output has no positions along an axis and another one has: the last state of a
+    recurrence, say, that is given back beside the answer."""
+    names = subject.program.outputs.values()
+    placed = [
+        name for name in names if (f := on_axis(subject.fields.get(name), axis)) and f.output_axes
+    ]
+    return bool(placed) and subject.target.name not in placed
+
+
 def local(field: AxisField | None) -> AxisField | None:
     """The field along the ways that read nothing whole; None if there are none."""
     if field is None or field.status == "unknown":

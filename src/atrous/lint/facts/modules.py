@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from atrous.graph.program import Node
+from atrous.graph.rule import Movement
 from atrous.lint.facts.along import Layer
 from atrous.lint.subject import Subject
 
@@ -135,6 +136,10 @@ def with_dilation(subject: Subject, node: Node, dilation: tuple[int, ...]) -> st
         module.kernel_size, module.dilation, dilation, module.padding, strict=True
     ):
         less = (k - 1) * (old - new)
+        before = subject.program.nodes[node.operands[0].name]
+        if not any(module.padding) and not isinstance(before.description, Movement):
+            code = constructor(subject, node, dilation=dilation)
+            return f"{code}  # the map is larger then, as nothing is padded"
         if less % 2 or pad < less // 2:
             return f"{alone}  # and less padding before it"
         padding.append(pad - less // 2)

@@ -95,6 +95,9 @@ def _good() -> Iterator[Case]:
     settings={"tax": 0.2, "most": 1.0},
     bad=_bad,
     good=_good,
+    others=("note",),
+    limits={"tax": (0, 1), "most": (0, 1)},
+    per_output=False,
 )
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find dilated layers whose images the next stride folds."""

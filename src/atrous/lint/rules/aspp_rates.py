@@ -85,6 +85,9 @@ def _good() -> Iterator[Case]:
     settings={"min-inside": 0.25},
     bad=_bad,
     good=_good,
+    limits={"min-inside": (0, 1)},
+    per_output=False,
+    includes=("ATR201",),
 )
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find pyramids whose rates do not fit."""
@@ -95,22 +98,45 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
         stride = _stride(subject, pyramid.root)
         apart = tuple(r for r in pyramid.rates if r > 1)
         meant = _MEANT.get(apart)
-        wrong = meant is not None and stride is not None and stride != meant
-        if wide or wrong:
-            yield _found(
-                subject, pyramid, wide, stride, meant if wrong else None, settings["min-inside"]
-            )
+        if stride is None or stride == meant:
+            meant = None
+        if not wide and meant is None:
+            continue
+        better = _better(pyramid, bool(wide), stride, meant, settings["min-inside"])
+        if wide or _is_nearer(pyramid, better, stride, meant):
+            yield _found(subject, pyramid, wide, stride, meant, better)
 
 
-def _inside(pyramid: Pyramid, rate: int) -> float:
-    """The smallest share of positions at which the outermost taps read data, over the axes."""
+def _is_nearer(
+    pyramid: Pyramid, better: Mapping[int, int], stride: Fraction | None, meant: int | None
+) -> bool:
+    """Whether there are rates that fit this map and see further where that is meant, or less far.
+
+    Where the map has no room for larger rates, the ones that are there are as good as any.
+    """
+    if not better or stride is None or meant is None:
+        return False
+    return (max(better.values()) > pyramid.rates[-1]) == (meant > stride)
+
+
+def _inside(pyramid: Pyramid, rate: int, new: int | None = None) -> float:
+    """The smallest share of positions at which the outermost taps read data, over the axes.
+
+    Args:
+        pyramid: the branches.
+        rate: which of them.
+        new: another rate for it, its padding in proportion.
+    """
     shares = []
     for axis in pyramid.axes:
         window = pyramid.branches[rate].windows[axis]
         inputs = pyramid.root.shape[axis]
+        outputs = pyramid.branches[rate].node.shape[axis]
+        dilation, left = window.dilation, window.left
+        if new is not None:
+            dilation, left = new, left * new // window.dilation
         for tap in (0, window.kernel_size - 1):
-            offset = tap * window.dilation - window.left
-            outputs = pyramid.branches[rate].node.shape[axis]
+            offset = tap * dilation - left
             inside = min(outputs, inputs - offset) - max(0, -offset)
             shares.append(max(inside, 0) / outputs)
     return min(shares)
@@ -130,7 +156,7 @@ def _found(
     wide: Mapping[int, float],
     stride: Fraction | None,
     meant: int | None,
-    least: float,
+    better: Mapping[int, int],
 ) -> Found:
     lengths = [pyramid.root.shape[axis] for axis in pyramid.axes]
     shown = " x ".join(map(str, lengths))
@@ -142,6 +168,7 @@ def _found(
             f"rates ({rates}) belong to output stride {meant}, here it is {stride}: the outer taps "
             f"lie {far} input positions away instead of {aim}"
         )
+        message += _room(lengths, pyramid, stride, meant, better)
         message += f"; on the map of {shown}" if wide else ""
     else:
         message = f"rates ({rates}) do not fit a map of {shown}:"
@@ -150,32 +177,72 @@ def _found(
         message += f" the outer taps of {rate} read {what},"
     message = message.rstrip(",:")
     worst = pyramid.branches[max(wide or pyramid.rates)]
-    better = _better(pyramid, stride, meant, least)
     return Found(
         message,
         worst.node,
-        fix=_fix(subject, pyramid, better),
+        fix=_fix(subject, pyramid, better) if better else "",
         numbers={
             "rates": list(pyramid.rates),
             "map": lengths,
             "stride": float(stride) if stride is not None else 0.0,
             "inside": [_inside(pyramid, rate) for rate in pyramid.rates],
         },
+        layers=tuple(layer.node for layer in pyramid.branches.values()),
     )
 
 
+def _room(
+    lengths: Sequence[int],
+    pyramid: Pyramid,
+    stride: Fraction,
+    meant: int,
+    better: Mapping[int, int],
+) -> str:
+    """That the map has no room for rates of the same distances, where it has none."""
+    same = _scaled(pyramid, meant / stride)
+    if same == better:
+        return ""
+    rates = ", ".join(str(new) for rate, new in same.items() if rate > 1)
+    return f"; ({rates}) are meant here, but do not fit a map of {' x '.join(map(str, lengths))}"
+
+
+def _scaled(pyramid: Pyramid, scale: Fraction) -> dict[int, int]:
+    """All rates by one factor, rounded down but for those that would be the same then."""
+    found: dict[int, int] = {}
+    for rate in pyramid.rates:
+        new = int(rate * scale) if rate > 1 else 1
+        found[rate] = max(new, max(found.values(), default=0) + 1)
+    return found
+
+
 def _better(
-    pyramid: Pyramid, stride: Fraction | None, meant: int | None, least: float
+    pyramid: Pyramid, wide: bool, stride: Fraction | None, meant: int | None, least: float
 ) -> dict[int, int]:
-    """Rates of the same distances at this stride; where these do not fit the map, smaller by one
-    factor, so that the outermost taps read data at half of it."""
-    scale = Fraction(1) if meant is None or stride is None else Fraction(meant) / stride
-    length = min(pyramid.root.shape[axis] for axis in pyramid.axes)
-    top = max(pyramid.rates)
-    half = max((w.kernel_size - 1) // 2 for w in pyramid.branches[top].windows.values())
-    if 1 - half * top * scale / length < least:
-        scale = Fraction(length, 2 * half * top)
-    return {rate: max(1, int(rate * scale)) if rate > 1 else 1 for rate in pyramid.rates}
+    """Rates of the same distances at this stride; where these do not fit the map, the largest in
+    proportion that do. Where the present ones do not fit either, their outermost taps are to read
+    data at half of the map. Empty if there are none."""
+    top = pyramid.rates[-1]
+    same = Fraction(1) if meant is None or stride is None else meant / stride
+    rates = _scaled(pyramid, same)
+    if meant is not None and _fit(pyramid, rates, stride, least):
+        return rates
+    most = int(top * same)
+    if wide:
+        length = min(pyramid.root.shape[axis] for axis in pyramid.axes)
+        half = max((w.kernel_size - 1) // 2 for w in pyramid.branches[top].windows.values())
+        most = min(most, length // (2 * max(half, 1)))
+    for wanted in range(most, 1, -1):
+        rates = _scaled(pyramid, Fraction(wanted, top))
+        if _fit(pyramid, rates, stride, least):
+            return rates
+    return {}
+
+
+def _fit(pyramid: Pyramid, rates: Mapping[int, int], stride: Fraction | None, least: float) -> bool:
+    """Whether the rule would find nothing about other rates in place of these."""
+    meant = _MEANT.get(tuple(rate for rate in rates.values() if rate > 1))
+    known = meant is None or stride in (None, meant)
+    return known and all(_inside(pyramid, rate, new) >= least for rate, new in rates.items())
 
 
 def _fix(subject: Subject, pyramid: Pyramid, better: Mapping[int, int]) -> str:

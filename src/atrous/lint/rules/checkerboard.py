@@ -69,7 +69,14 @@ def _good() -> Iterator[Case]:
     )
 
 
-@lint_rule("ATR102", "checkerboard", severity="warning", bad=_bad, good=_good)
+@lint_rule(
+    "ATR102",
+    "checkerboard",
+    severity="warning",
+    bad=_bad,
+    good=_good,
+    per_output=False,
+)
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find upsampling convolutions whose phases read different numbers of inputs."""
     alike: dict[tuple[_Phases, object], list[Node]] = {}
@@ -115,6 +122,7 @@ def _found(subject: Subject, nodes: list[Node], phases: _Phases) -> Found:
         nodes[0],
         _fix(subject, nodes[0], module),
         {"fewest": fewest, "most": most, "phases": list(map(len, phases)), "layers": names},
+        also=tuple(nodes[1:]),
     )
 
 

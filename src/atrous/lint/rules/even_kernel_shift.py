@@ -131,6 +131,7 @@ class _Shift:
     settings={"max-shift": 0.5},
     bad=_bad,
     good=_good,
+    others=("note",),
 )
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find shifts that add up on the way to the last values that have positions."""
@@ -180,6 +181,9 @@ def _shifts(
             after = _after(node, axis, relation, before, stride)
             known_here = found.setdefault(axis, after)
             more = abs(after.total) > abs(known_here.total)
+            if read.segment is None and abs(after.total) == abs(known_here.total):
+                # A shortcut that is cropped to fit has the place of what it is added to.
+                more = abs(after.pending) < abs(known_here.pending)
             # What lies side by side as channels holds a part that is in place.
             if more is (read.segment is None):
                 found[axis] = after
@@ -246,10 +250,10 @@ def _found(subject: Subject, shift: _Shift, axes: list[int], most: float) -> Fou
         who = f"'{names[0]}' moves the centre of what an output reads"
     else:
         who = f"{quoted(names)} together move the centre of what an output reads"
+    far = f"{steps:.2g} {'of a position' if steps < 1 else 'position' + 's' * (steps > 1)}"
     unit = "positions" if abs(total) != 1 else "position"
     return Found(
-        f"{who} {side} by {abs(total):g} input {unit} along {where}: {steps:.2g} of a position of "
-        "its map",
+        f"{who} {side} by {abs(total):g} input {unit} along {where}: {far} of its map",
         first,
         _fix(subject, first),
         {"shift": total, "steps": steps, "axes": axes, "layers": names},

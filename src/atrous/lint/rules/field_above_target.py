@@ -26,6 +26,7 @@ Settings
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import inf
 from typing import Any
 
 from torch import nn
@@ -59,6 +60,7 @@ def _good() -> Iterator[Case]:
     settings={"factor": 2.0},
     bad=_bad,
     good=_good,
+    limits={"factor": (1, inf)},
 )
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find outputs that see much more than they are declared to."""

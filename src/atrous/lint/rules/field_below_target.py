@@ -24,13 +24,13 @@ Use instead
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
 from atrous.analysis.fields.field import AxisField
-from atrous.lint.facts.along import declared_axis, local, on_axis
+from atrous.lint.facts.along import Layer, declared_axis, layer_of, local, on_axis, readers
 from atrous.lint.facts.modules import redilated
 from atrous.lint.facts.widening import Spread, level_size, schedule, widening_layers
 from atrous.lint.rule import Case, Found, lint_rule
@@ -126,7 +126,7 @@ def _fix(subject: Subject, field: AxisField, missing: int) -> str:
     if not spreads:
         return ""
     last = spreads[-1]
-    mine = [f for f in spreads if f.after.stride == last.after.stride]
+    mine = _in_a_row(f for f in spreads if f.after.stride == last.after.stride)
     dilations = [f.window.dilation for f in mine]
     each, rate = level_size(dilations), last.after.stride
     gain = each * (last.window.kernel_size - 1) * rate
@@ -141,14 +141,40 @@ def _fix(subject: Subject, field: AxisField, missing: int) -> str:
     return text + _code(subject, last, more)
 
 
+def _in_a_row(spreads: Iterable[Spread]) -> list[Spread]:
+    """One of those that read the same value, as a gate and what it gates do."""
+    found: dict[int, Spread] = {}
+    for spread in spreads:
+        found[id(spread.before.lineage)] = spread
+    return list(found.values())
+
+
+def _goes_on_with(subject: Subject, layer: Layer) -> int:
+    """How many channels are left of a layer's result where the next one reads it: half of them
+    behind a gate."""
+    reading = readers(subject.program)
+    channel = min(layer.windows) - 1
+    node = layer.node
+    while True:
+        after = [n for n in reading[node.name] if len(n.shape) == len(node.shape)]
+        if not after or layer_of(after[0]) is not None:
+            return node.shape[channel]
+        node = after[0]
+        if node.shape[channel] != layer.channels[1]:
+            return node.shape[channel]
+
+
 def _code(subject: Subject, last: Spread, dilations: Sequence[int]) -> str:
     """A layer like the last one, its padding scaled with the dilation."""
     layer = last.layer
     inputs, outputs = layer.channels
+    enters = _goes_on_with(subject, layer)
     like = {
-        "in_channels": outputs,
+        "in_channels": enters,
         "stride": (1,) * len(layer.windows),
-        "groups": layer.groups if inputs == outputs else 1,
+        "groups": layer.groups if inputs == enters else 1,
     }
     lines = [redilated(subject, layer, dict.fromkeys(layer.windows, d), **like) for d in dilations]
+    if enters != outputs:
+        lines.insert(0, f"# each in a block as that of '{layer.node.label}'")
     return "\n".join(lines)

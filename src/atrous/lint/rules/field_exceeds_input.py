@@ -31,6 +31,7 @@ Settings
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import inf
 from typing import Any
 
 from torch import nn
@@ -74,6 +75,8 @@ def _good() -> Iterator[Case]:
     settings={"layers": 1},
     bad=_bad,
     good=_good,
+    others=("warning",),
+    limits={"layers": (1, inf)},
 )
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find fields that go past the input, and layers that do nothing else."""

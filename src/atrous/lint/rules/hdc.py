@@ -57,7 +57,15 @@ def _good() -> Iterator[Case]:
     yield Case(_stack(1, 1, 1), (1, 2, 33, 33))
 
 
-@lint_rule("ATR901", "hdc", severity="warning", default=False, bad=_bad, good=_good)
+@lint_rule(
+    "ATR901",
+    "hdc",
+    severity="warning",
+    default=False,
+    bad=_bad,
+    good=_good,
+    others=("note",),
+)
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Hold the rule's verdict on chains beside the exact one."""
     for stretch in subject.stretches:

@@ -19,10 +19,10 @@ Why it matters
     still read by some other output; without it a map that is small against the dilation has inputs
     that no output reads: these are `skipped-inputs`.
 
-    A common factor of the dilations makes holes, but a greatest common divisor of 1 does not rule
-    them out: kernels of 3 with dilations (2, 3) miss the offsets 4 and -4. The exact test for a
-    chain of stride 1, sorted by dilation: every dilation is at most one more than what the smaller
-    ones span together.
+    A common factor of the dilations makes holes, and is told as `interleaved`; but a greatest
+    common divisor of 1 does not rule them out: kernels of 3 with dilations (2, 3) miss the offsets
+    4 and -4. The exact test for a chain of stride 1, sorted by dilation: every dilation is at most
+    one more than what the smaller ones span together.
 
 Example
     Dilations (2, 2, 2)::
@@ -78,6 +78,7 @@ def _good() -> Iterator[Case]:
     settings={"min-density": 1.0},
     bad=_bad,
     good=_good,
+    limits={"min-density": (0, 1)},
 )
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find outputs that leave out positions inside their field."""
@@ -112,8 +113,10 @@ def _found(subject: Subject, end: Node, cover: Coverage) -> Found:
     steps = short(s for s in at.steps if s)
     by = f"the steps of {steps} in " if steps else ""
     message += f", left by {by}{quoted(b.node for b in cover.blame)}"
+    layers = tuple(subject.program.nodes[blame.name] for blame in cover.blame)
     if at.dilation is None:
-        return Found(f"{message}; no single layer can close them", node, numbers=numbers)
+        told = f"{message}; no single layer can close them"
+        return Found(told, node, numbers=numbers, layers=layers)
     numbers["dilation"] = list(at.dilation)
     return Found(
         f"{message}; dilation {short(at.dilation)} at '{at.node}' closes them all, and makes the "
@@ -121,6 +124,7 @@ def _found(subject: Subject, end: Node, cover: Coverage) -> Found:
         node,
         with_dilation(subject, node, at.dilation),
         numbers,
+        layers=layers,
     )
 
 

@@ -12,6 +12,8 @@ Why it matters
     neighbour; edges and texture of a period below d are not told apart, and neighbouring outputs
     disagree (gridding).
 
+    The holes of `holes` are then these networks: where both are asked for, this is told alone.
+
     One layer that is not a multiple of the factor, anywhere in the stretch, mixes the networks.
 
     Padding that wraps around or reflects can mix them at the ends of the map, where its length is
@@ -44,7 +46,7 @@ from atrous.analysis.fields.field import traced
 from atrous.analysis.stretches import Stretch
 from atrous.geometry.schedules import filled_schedule
 from atrous.lint.facts.along import local
-from atrous.lint.facts.layers import dilated_stretches, listed, short
+from atrous.lint.facts.layers import dilated_stretches, listed, percent, short
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 
@@ -78,7 +80,14 @@ def _good() -> Iterator[Case]:
     yield Case(nn.Sequential(_Residual(1), _Residual(2)), (1, 2, 32, 32))
 
 
-@lint_rule("ATR105", "interleaved", severity="warning", bad=_bad, good=_good)
+@lint_rule(
+    "ATR105",
+    "interleaved",
+    severity="warning",
+    bad=_bad,
+    good=_good,
+    includes=("ATR101",),
+)
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find stretches whose dilations share a factor."""
     for stretch, first, cover in dilated_stretches(subject):
@@ -93,13 +102,22 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
                 ends = f"; at the ends, where {mixed} outputs read what padding moves, they mix"
             else:
                 apart, ends = "that never mix, and no output", ""
+            reads = f"one output reads {percent(cover.density)} of its span of "
+            reads += " x ".join(map(str, cover.span))
             yield Found(
                 f"dilations {listed(rates, most=12)} are multiples of {factors[worst]}: from here "
                 f"to '{stretch.last.label}' these are {prod(nets)} networks side by side "
-                f"({short(factors)} per axis) {apart} compares a value with its neighbour{ends}",
+                f"({short(factors)} per axis) {apart} compares a value with its neighbour{ends}; "
+                f"{reads}",
                 first,
                 _fix(stretch, worst),
-                {"factors": list(factors), "networks": prod(nets), "dilations": rates},
+                {
+                    "factors": list(factors),
+                    "networks": prod(nets),
+                    "dilations": rates,
+                    "density": cover.density,
+                },
+                layers=tuple(subject.program.nodes[node.name] for node, _ in stretch.windows),
             )
 
 

@@ -3,14 +3,21 @@
 What it finds
     Sums, products and concatenations of values whose fields have different centres at the same
     index, or whose centres drift apart from the first output to the last. Where both branches look
-    back from where they parted, and end at the same position, nothing is wrong; attention within
-    windows, and along the tokens of a picture, has no centre to compare.
+    back from where they parted, and end at the same position, nothing is wrong (nor where the one
+    is cropped in front by what the other, not padded, loses); attention within windows, and along
+    the tokens of a picture, has no centre to compare.
 
     It warns where branches of one resolution lie a position of their map apart, or more. Where a
     branch has come from a coarser map, half a step of that map is usual: halving centres a value on
     one of two positions, doubling puts it back between them. Stock decoders and pyramids do so at
     every level, and so does the average pool in a shortcut (ResNet-D). Offsets below one step of
     the coarsest map in between are one note for the whole model.
+
+    Places at one line of code, or whose branches share layers, are one finding, at the first: in a
+    stack of residual blocks one pad out of place is out of place in every block.
+
+    What is joined side by side and given out as it is, as the bands of a wavelet transform, is a
+    note: nothing brings the parts together.
 
 Why it matters
     Edges of the two branches do not lie on each other: the sum blurs them, and masks and boxes are
@@ -37,6 +44,7 @@ Settings
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
 from typing import Any
@@ -47,11 +55,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from atrous.analysis.fields.alignment import Misalignment, meeting
-from atrous.analysis.fields.field import fields
-from atrous.analysis.stretches import between, dominators
-from atrous.graph.program import Node, Program
-from atrous.lint.facts.layers import input_axis, named_axes
+from atrous.analysis.fields.alignment import Misalignment
+from atrous.analysis.fields.field import AxisField, fields
+from atrous.graph.program import Node
+from atrous.lint.facts.layers import input_axis, named_axes, quoted
+from atrous.lint.facts.lookahead import Clock, ahead
+from atrous.lint.facts.meetings import are_mixed, by_cause, since_parted
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 
@@ -124,54 +133,73 @@ def _good() -> Iterator[Case]:
     settings={"max-offset": 1.0},
     bad=_bad,
     good=_good,
+    others=("note",),
+    per_output=False,
 )
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find places where branches meet out of step."""
-    usual: list[tuple[Fraction, Node, Misalignment]] = []
-    for _, group in groupby(subject.misalignments, lambda m: (m.node, m.source, m.first, m.second)):
-        own = list(group)
-        node = _node(subject, own[0])
-        if node is None:
-            continue
-        own = [m for m in own if not _on_purpose(subject, node, m)]
+    usual: list[_Meeting] = []
+    wrong: list[_Meeting] = []
+    for (name, *_), group in groupby(subject.misalignments, lambda m: m.names):
+        node = subject.program.nodes[name]
+        own = [m for m in group if not _on_purpose(subject, node, m)]
         if not own:
             continue
         worst, steps = max(((m, _steps(subject, node, m)) for m in own), key=lambda item: item[1])
-        if steps >= settings["max-offset"]:
-            yield _found(subject, node, own, worst, steps)
-        else:
-            usual.append((steps, node, worst))
+        far = steps >= settings["max-offset"]
+        (wrong if far else usual).append(_Meeting(node, own, worst, steps))
+    for is_mixed, members in _by_use(subject, wrong):
+        for same in by_cause(subject, members, lambda member: member.node):
+            yield _found(subject, same, is_mixed)
     if usual:
-        steps, node, worst = max(usual, key=lambda item: item[0])
-        places = list(dict.fromkeys(n.label for _, n, _ in usual))
-        more = f" and at {len(places) - 1} more places" if len(places) > 1 else ""
+        most = max(usual, key=lambda item: item.steps)
+        places = list(dict.fromkeys(item.node.label for item in usual))
+        count = len(places) - 1
+        more = f" and at {count} more place{'s' * (count > 1)}" if count else ""
         yield Found(
-            f"{worst}{more}: {float(steps):.2g} of the coarsest step in between, as is usual where "
-            "maps are halved and doubled",
-            node,
-            numbers={"offset": float(worst.offset), "steps": float(steps), "places": places},
+            f"{most.worst}{more}: {float(most.steps):.2g} of the coarsest step in between, as is "
+            "usual where maps are halved and doubled",
+            most.node,
+            numbers={
+                "offset": float(most.worst.offset), "steps": float(most.steps), "places": places,
+            },
             severity="note",
-        )
+        )  # fmt: skip
 
 
-def _node(subject: Subject, found: Misalignment) -> Node | None:
-    for node in subject.program.nodes.values():
-        here = node.label == found.node and node.place.source == found.source
-        labels = [subject.program.nodes[o.name].label for o in meeting(node)] if here else []
-        if found.first in labels and found.second in labels:
-            return node
-    return None
+@dataclass(frozen=True, eq=False)
+class _Meeting:
+    """A place where two branches meet out of step.
+
+    Attributes:
+        node: where they meet.
+        own: along which axes, and by how much.
+        worst: of these the worst.
+        steps: how far that is, in steps of the coarsest map in between.
+    """
+
+    node: Node
+    own: list[Misalignment]
+    worst: Misalignment
+    steps: Fraction
+
+
+def _by_use(subject: Subject, found: list[_Meeting]) -> Iterator[tuple[bool, list[_Meeting]]]:
+    """Those of which the branches are brought together, and those that only lie side by side."""
+    mixed = {item.node.name: are_mixed(subject, item.node) for item in found}
+    for use in (True, False):
+        yield use, [item for item in found if mixed[item.node.name] is use]
 
 
 def _on_purpose(subject: Subject, node: Node, found: Misalignment) -> bool:
     """Whether centres do not tell where a branch belongs: it reads the map in blocks or along
     tokens, or looks back."""
-    labels = {subject.program.nodes[o.name].label: o.name for o in meeting(node)}
+    branches = found.names[1:]
     hulls = []
-    for label in (found.first, found.second):
-        own = next(a for a in subject.fields[labels[label]].axes if a.axis == found.axis)
+    for name in branches:
+        own = next(a for a in subject.fields[name].axes if a.axis == found.axis)
         own = own.local or own
-        if own.output_axis is None or input_axis(subject, labels[label], own.output_axis) is None:
+        if own.output_axis is None or input_axis(subject, name, own.output_axis) is None:
             return True
         outputs = np.arange(own.lineage.length, dtype=np.int64)
         hulls.append(own.lineage.pattern.hulls(outputs))
@@ -180,7 +208,7 @@ def _on_purpose(subject: Subject, node: Node, found: Misalignment) -> bool:
     apart = ((start + end) - (first + last))[read] / 2
     if _in_blocks(apart, found, _coarsest(subject, node, found.axis)):
         return True
-    return bool((last == end)[read].all()) and _looks_back(subject, node, labels, found)
+    return bool((last == end)[read].all()) and _looks_back(subject, node, found)
 
 
 def _in_blocks(apart: Floats, found: Misalignment, coarsest: Fraction) -> bool:
@@ -192,36 +220,33 @@ def _in_blocks(apart: Floats, found: Misalignment, coarsest: Fraction) -> bool:
     return coarsest > 0 and float(np.abs(apart - line).max()) > coarsest
 
 
-def _looks_back(
-    subject: Subject, node: Node, labels: Mapping[str, str], found: Misalignment
-) -> bool:
-    """Whether both branches read nothing behind their position since they parted."""
-    inner = _since_parted(subject, node)
+def _looks_back(subject: Subject, node: Node, found: Misalignment) -> bool:
+    """Whether both branches read nothing behind their position since they parted.
+
+    Where windows without padding, and crops in front that fit them, leave fewer positions, the last
+    one stands for the last of what they parted from.
+    """
+    inner = since_parted(subject, node)
     parted = inner.nodes[inner.inputs[0]]
     along = [
         k for k in range(len(parted.shape)) if input_axis(subject, parted.name, k) == found.axis
     ]
     mine = fields(inner, axes=tuple(along))
-    ahead = [
-        axis.reach[1]
-        for label in (found.first, found.second)
-        if labels[label] in mine
-        for axis in mine[labels[label]].axes
+    branches = [
+        axis.local or axis for name in found.names[1:] if name in mine for axis in mine[name].axes
     ]
-    return bool(ahead) and max(ahead) <= 0
+    known = all(axis.status in ("exact", "bound") for axis in branches)
+    return bool(branches) and known and all(_is_causal(axis) for axis in branches)
 
 
-def _since_parted(subject: Subject, node: Node) -> Program:
-    """What lies between the last value that all ways to a node share, and the node."""
-    program = subject.program
-    gates = dominators(program, node)
-    parted = program.nodes[gates[-2] if len(gates) > 1 else program.inputs[0]]
-    return between(program, parted, node)
+def _is_causal(axis: AxisField) -> bool:
+    clock = Clock.of(axis)
+    return axis.reach[1] <= 0 or (clock.block == 1 and ahead(axis, clock).by == 0)
 
 
 def _coarsest(subject: Subject, node: Node, axis: int) -> Fraction:
     """The coarsest stride between where two branches parted and where they meet."""
-    return max(_stride(subject, name, axis) for name in _since_parted(subject, node).nodes)
+    return max(_stride(subject, name, axis) for name in since_parted(subject, node).nodes)
 
 
 def _steps(subject: Subject, node: Node, found: Misalignment) -> Fraction:
@@ -238,29 +263,49 @@ def _stride(subject: Subject, name: str, axis: int) -> Fraction:
     return max(known, default=Fraction(0))
 
 
-def _found(
-    subject: Subject, node: Node, own: list[Misalignment], worst: Misalignment, steps: Fraction
-) -> Found:
-    axes = named_axes([m.axis for m in own])
+def _found(subject: Subject, same: list[_Meeting], is_mixed: bool) -> Found:
+    """One finding for meetings of one cause, at the first of them."""
+    first = same[0]
+    worst, steps = first.worst, first.steps
+    axes = [m.axis for m in first.own]
     drift = (
         f", and drifts by {float(abs(worst.drift)):g} from the first output to the last"
         if worst.drift
         else ""
     )
     side = "behind" if worst.offset > 0 else "before"
+    so = ", so that what they add does not lie on each other" if is_mixed else ""
+    so = so or ": they lie side by side in the output, and nothing brings them together yet"
     return Found(
-        f"'{worst.second}' reads {float(abs(worst.offset)):g} input positions {side} what "
-        f"'{worst.first}' reads at the same index ({axes}){drift}: {float(steps):.2g} steps of the "
-        "map, so that what they add does not lie on each other",
-        node,
-        _fix(subject, node, own),
+        f"'{worst.second}' reads {_counted(abs(worst.offset), 'input position')} {side} what "
+        f"'{worst.first}' reads at the same index ({named_axes(axes)}){drift}: "
+        f"{_counted(steps, 'step')} of the map{so}{_likewise(same)}",
+        first.node,
+        _fix(subject, first.node, first.own),
         {
             "offset": float(worst.offset),
             "drift": float(worst.drift),
             "steps": float(steps),
-            "axes": [m.axis for m in own],
+            "axes": axes,
+            "places": list(dict.fromkeys(item.node.label for item in same)),
         },
+        None if is_mixed else "note",
+        also=tuple(item.node for item in same[1:]),
     )
+
+
+def _likewise(same: list[_Meeting]) -> str:
+    """The other places of the same cause; "" if there are none."""
+    if len(same) < 2:
+        return ""
+    places = list(dict.fromkeys(item.node.label for item in same[1:]))
+    most = max(abs(item.worst.offset) for item in same)
+    times = f"{len(same) - 1} more time{'s' * (len(same) > 2)}"
+    return f". So it is {times} ({quoted(places)}), by up to {_counted(most, 'position')}"
+
+
+def _counted(number: Fraction, what: str) -> str:
+    return f"{float(number):.3g} {what}{'s' * (number != 1)}"
 
 
 def _fix(subject: Subject, node: Node, own: list[Misalignment]) -> str:
@@ -268,10 +313,8 @@ def _fix(subject: Subject, node: Node, own: list[Misalignment]) -> str:
 
     The branch with the larger field is moved: a shortcut keeps its place.
     """
-    labels = {subject.program.nodes[o.name].label: o.name for o in meeting(node)}
-    first, second = own[0].first, own[0].second
-    sizes = {label: max(subject.fields[labels[label]].size) for label in (first, second)}
-    sign = -1 if sizes[first] > sizes[second] else 1
+    first, second = (max(subject.fields[name].size) for name in own[0].names[1:])
+    sign = -1 if first > second else 1
     by: dict[int, int] = {}
     for found in own:
         stride = _stride(subject, node.name, found.axis)
@@ -289,5 +332,5 @@ def _fix(subject: Subject, node: Node, own: list[Misalignment]) -> str:
         for axis in range(len(node.shape) - 1, min(by) - 1, -1)
         for amount in (by.get(axis, 0), -by.get(axis, 0))
     ]
-    moved = first if sign < 0 else second
+    moved = own[0].first if sign < 0 else own[0].second
     return f"y = F.pad(y, {tuple(pads)})  # y: what '{moved}' gives"

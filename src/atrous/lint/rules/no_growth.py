@@ -34,7 +34,7 @@ Settings
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from math import prod
+from math import inf, prod
 from typing import Any
 
 import torch
@@ -91,6 +91,8 @@ def _good() -> Iterator[Case]:
     settings={"saving": 0.5, "layers": 8},
     bad=_bad,
     good=_good,
+    others=("note",),
+    limits={"saving": (0, 1), "layers": (1, inf)},
 )
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find convolutions that are one with the next, and those that reach nothing new."""

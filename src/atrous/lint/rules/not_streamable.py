@@ -11,8 +11,9 @@ Why it matters
     A stream has no end: an output must be complete once its last input is there, and the memory for
     what came before must be bounded. A layer that looks ahead by a fixed number is no hindrance: it
     delays. A recurrence forward in time, or a running sum, carries a state of fixed size, and is
-    none either. Where the output's own rows show that its look-ahead is bounded, turning the axis
-    round and back again is no hindrance.
+    none either; nor is its last state, where the model gives that back beside its answer. Where the
+    output's own rows show that its look-ahead is bounded, turning the axis round and back again is
+    no hindrance.
 
     Resizing to a told length that is a whole multiple of the length before, as decoders do that
     take it from the input's shape, is a note: a factor gives the same.
@@ -37,7 +38,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from atrous.lint.facts.along import declared_axis, named, on_axis
+from atrous.lint.facts.along import declared_axis, is_beside, named, on_axis
 from atrous.lint.facts.endless import endless, first_endless
 from atrous.lint.facts.whole import UNTOLD, Way, Whole, whole_readings
 from atrous.lint.rule import Case, Found, lint_rule
@@ -110,11 +111,11 @@ def _good() -> Iterator[Case]:
 _REASONS: Mapping[Way, tuple[str, str]] = {
     "statistic": (
         "takes the mean, the sum or the like over all of the axis",
-        "nn.AvgPool1d(k, stride=1)  # over a window; norms: nn.BatchNorm1d(channels).eval()",
+        "nn.AvgPool{n}d(k, stride=1)  # over a window; norms: nn.BatchNorm{n}d(channels).eval()",
     ),
     "weights": (
         "has a weight for every position, so that its length is fixed",
-        "nn.Conv1d(channels, features, k)  # the same weights at every position",
+        "nn.Conv{n}d(channels, features, k)  # the same weights at every position",
     ),
     "pairs": (
         "sets every position against every other, those to come included",
@@ -148,12 +149,21 @@ _UNDONE: tuple[Way, ...] = ("flip", "wrap")
 """What may be undone later, as by a second flip: the output's rows tell."""
 
 
-@lint_rule("ATR502", "not-streamable", severity="error", bad=_bad, good=_good)
+@lint_rule(
+    "ATR502",
+    "not-streamable",
+    severity="error",
+    bad=_bad,
+    good=_good,
+    others=("note",),
+)
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find what needs more of the declared axis than a bounded piece."""
     if not subject.declared.stream:
         return
     axis = declared_axis(subject)
+    if len(subject.program.outputs) > 1 and is_beside(subject, axis):
+        return
     nodes = subject.program.behind(subject.target)
     groups: dict[Way, list[Whole]] = {}
     own = on_axis(subject.fields.get(subject.target.name), axis)
@@ -175,7 +185,7 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
         yield Found(
             f"it cannot be streamed along axis {axis}: '{first.label}' {reason}{others}",
             first,
-            fix=remedy,
+            fix=remedy.format(n=len(subject.traced.axes)),
             numbers={"axis": axis, "way": way, "layers": labels},
         )
     if placed and not bounded:

@@ -2,16 +2,19 @@
 
 What it finds
     On the way to the output, along every axis that holds positions: recurrences, attention over
-    positions, sorting and the like, which need all of the map at once; wrapping around the ends. As
-    notes: pooling and normalisation over the map, which cost a second pass, and batch normalisation
-    while the model is in training.
+    positions, sorting and the like, which need all of the map at once; wrapping around the ends.
+    These are errors. A warning: pooling and normalisation over the map (image pooling,
+    squeeze-and-excitation, `GroupNorm`), for which tiles need a second pass. A note: batch
+    normalisation while the model is in training.
 
 Why it matters
     A tile with a halo as wide as the reach of the output gives exactly the values of the whole. An
-    output that reads everything has no such halo. Sums, means, variances and extremes can still be
-    gathered from tile to tile first and used in a second pass: exact, in bounded memory, at up to
-    twice the cost for what comes before them. In training, batch normalisation takes its statistics
-    from the tile, and the values differ from those of the whole.
+    output that reads everything has no such halo. Run tile by tile as it is, a mean over the map
+    becomes one over the tile: nothing fails, and the values are others, with seams between tiles.
+    Sums, means, variances and extremes can be gathered from tile to tile first and used in a second
+    pass: exact, in bounded memory, at up to twice the cost for what comes before them. In training,
+    batch normalisation takes its statistics from the tile, and the values differ from those of the
+    whole.
 
 Example
     Attention between all positions of a map::
@@ -32,8 +35,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from atrous.lint.facts.along import named
-from atrous.lint.facts.layers import listed
+from atrous.lint.facts.along import is_beside, named
+from atrous.lint.facts.layers import named_axes
 from atrous.lint.facts.whole import UNTOLD, Way, Whole, whole_readings
 from atrous.lint.finding import Number
 from atrous.lint.rule import Case, Found, lint_rule
@@ -103,11 +106,11 @@ _REASONS: Mapping[Way, tuple[str, str]] = {
     ),
     "recurrence": (
         "goes from one position to the next",
-        "nn.Conv2d(channels, channels, 3, padding=d, dilation=d)  # of the reach that is needed",
+        "nn.Conv{n}d(channels, channels, 3, padding=d, dilation=d)  # of the reach that is needed",
     ),
     "backward": (
         "goes from one position to the next",
-        "nn.Conv2d(channels, channels, 3, padding=d, dilation=d)  # of the reach that is needed",
+        "nn.Conv{n}d(channels, channels, 3, padding=d, dilation=d)  # of the reach that is needed",
     ),
     "all": ("needs all positions at once", ""),
     "wrap": ("reads across the ends", 'padding_mode="zeros"'),
@@ -115,10 +118,21 @@ _REASONS: Mapping[Way, tuple[str, str]] = {
 }
 """What forbids exact tiles in bounded memory, and what to write instead."""
 
+_GATHERED = (
+    "# first pass: add up the sums (and squares) and numbers of positions of all tiles;\n"
+    "# second pass: the statistics of the whole in place of those of the tile"
+)
 _PASSES: tuple[Way, ...] = ("statistic", "weights")
 
 
-@lint_rule("ATR503", "not-tileable", severity="error", bad=_bad, good=_good)
+@lint_rule(
+    "ATR503",
+    "not-tileable",
+    severity="error",
+    bad=_bad,
+    good=_good,
+    others=("warning", "note"),
+)
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find what needs more of the input than a tile with a halo."""
     if not subject.declared.tile:
@@ -126,7 +140,11 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     nodes = subject.program.behind(subject.target)
     groups: dict[str, list[Whole]] = {}
     for axis in subject.traced.axes:
+        # The last state of a recurrence, beside the answer, is told with that.
+        beside = len(subject.program.outputs) > 1 and is_beside(subject, axis)
         for found in whole_readings(subject, nodes, axis):
+            if beside and found.way in ("recurrence", "backward"):
+                continue
             kind = "pass" if found.way in _PASSES else _REASONS.get(found.way, ("",))[0]
             groups.setdefault(kind, []).append(found)
     for kind, group in groups.items():
@@ -139,19 +157,21 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
         if kind == "pass":
             passes = "a second pass" if len(labels) == 1 else f"up to {len(labels)} passes more"
             yield Found(
-                f"{named(unique)} gather{'s' if len(labels) == 1 else ''} over all of axis "
-                f"{listed(axes)}: tiles need {passes}",
+                f"{named(unique)} gather{'s' if len(labels) == 1 else ''} over all of "
+                f"{named_axes(axes)}: tile by tile that is another value for each, and exact tiles "
+                f"need {passes}",
                 unique[0],
+                fix=_GATHERED,
                 numbers=numbers,
-                severity="note",
+                severity="warning",
             )
             continue
         others = f", as do {named(unique[1:])}" if len(labels) > 1 else ""
         yield Found(
-            f"'{unique[0].label}' {kind} along axis {listed(axes)}{others}: no tile can compute "
+            f"'{unique[0].label}' {kind} along {named_axes(axes)}{others}: no tile can compute "
             "its part by itself",
             unique[0],
-            fix=_REASONS[group[0].way][1],
+            fix=_REASONS[group[0].way][1].format(n=len(subject.traced.axes)),
             numbers=numbers,
         )
     yield from _in_training(subject)

@@ -10,6 +10,8 @@ What it finds
 
     A note says which convolutions read padding in more than `max-padding-share` of all reads.
 
+    Convolutions on maps of one size of which the same is said are one finding, at the first.
+
 Why it matters
     The weights of such taps never see a gradient, and the field that the dilation was to buy does
     not exist. The layer still costs what it costs. In a pyramid of rates (ASPP) the branch adds
@@ -47,8 +49,9 @@ from atrous.geometry.primitives import Window
 from atrous.geometry.relation import Flags
 from atrous.graph.program import Node
 from atrous.graph.rule import Movement
-from atrous.lint.facts.layers import has_weights, percent, short, windows
+from atrous.lint.facts.layers import has_weights, listed, percent, quoted, short, windows
 from atrous.lint.facts.modules import constructor, convolution_of, with_dilation
+from atrous.lint.finding import Number
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 
@@ -57,6 +60,8 @@ def _bad() -> Iterator[Case]:
     yield Case(nn.Conv2d(2, 2, 3, padding=18, dilation=18), (1, 2, 14, 14))
     causal = nn.Sequential(nn.ConstantPad1d((64, 0), 0.0), nn.Conv1d(2, 2, 3, dilation=32))
     yield Case(causal, (1, 2, 40), path="1")
+    stack = nn.Sequential(*(nn.Conv2d(2, 2, 3, padding=d, dilation=d) for d in (2, 18, 18, 24)))
+    yield Case(stack, (1, 2, 14, 14), path="1")
     yield Case(nn.Conv2d(2, 2, 3, padding=1), (1, 2, 1, 1))
     share = {"max-padding-share": 0.2}
     yield Case(nn.Conv2d(2, 2, 3, padding=6, dilation=6), (1, 2, 14, 14), settings=share)
@@ -96,6 +101,27 @@ class _Axis:
         return int(self.data.sum())
 
 
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """A convolution over all its calls.
+
+    Attributes:
+        node: the first call.
+        axes: what its taps read there.
+        taps: how many it has.
+        alive: how many of them any output reads data with.
+        share: share of all reads that fall on padding.
+        fix: what to write instead.
+    """
+
+    node: Node
+    axes: Sequence[_Axis]
+    taps: int
+    alive: int
+    share: float
+    fix: str
+
+
 _Calls = list[tuple[Node, list[_Axis]]]
 """The calls of one convolution."""
 
@@ -107,6 +133,9 @@ _Calls = list[tuple[Node, list[_Axis]]]
     settings={"max-padding-share": 0.5},
     bad=_bad,
     good=_good,
+    others=("note",),
+    limits={"max-padding-share": (0, 1)},
+    per_output=False,
 )
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find taps that read padding only, and convolutions that mostly do."""
@@ -116,14 +145,16 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
             axes = _axes(subject, node)
             if axes:
                 calls.setdefault(node.parameters or (node.name,), []).append((node, axes))
+    most = settings["max-padding-share"]
+    alike: dict[object, list[_Judged]] = {}
     for own in calls.values():
-        axes = own[0][1]
-        used = [np.any([a[k].used for _, a in own], axis=0) for k in range(len(axes))]
-        on_padding = 1 - max(prod(axis.share for axis in a) for _, a in own)
-        if not all(flags.all() for flags in used):
-            yield _dead(subject, own, used, on_padding, settings["max-padding-share"])
-        elif on_padding > settings["max-padding-share"]:
-            yield _mostly(subject, own, on_padding, settings["max-padding-share"])
+        one = _judged(subject, own, most)
+        if one.alive < one.taps or one.share > most:
+            length = tuple(axis.length for axis in one.axes)
+            state = "none" if one.alive == 0 else "one" if one.alive == 1 else "some"
+            alike.setdefault((one.alive < one.taps and state, one.taps, length), []).append(one)
+    for group in alike.values():
+        yield _told(group)
 
 
 def _axes(subject: Subject, node: Node) -> list[_Axis]:
@@ -187,39 +218,65 @@ def _on(window: Window, outputs: int, data: Flags) -> _Axis:
     return _Axis(window, outputs, data, np.array(used), share)
 
 
-def _dead(subject: Subject, calls: _Calls, used: list[Flags], share: float, most: float) -> Found:
+def _judged(subject: Subject, calls: _Calls, most: float) -> _Judged:
     node, axes = calls[0]
-    taps, alive = prod(map(len, used)), prod(int(flags.sum()) for flags in used)
-    disguise = ": it is a 1x1 convolution in disguise" if alive == 1 and len(axes) == 2 else ""
-    if alive == 1 and len(axes) != 2:
-        disguise = ": it is a convolution of kernel 1 in disguise"
-    if alive == 0:
-        disguise = ": its output is the bias"
-    return Found(
-        f"{taps - alive} of {taps} taps read padding at every position{disguise}: "
-        f"{_what(axes)}, and {percent(share)} of all reads fall on padding",
-        node,
-        _fix(subject, calls, most),
-        {"taps": taps, "used": alive, "padding": share, "map": [axis.length for axis in axes]},
+    used = [np.any([own[k].used for _, own in calls], axis=0) for k in range(len(axes))]
+    share = 1 - max(prod(axis.share for axis in own) for _, own in calls)
+    alive = prod(int(flags.sum()) for flags in used)
+    wrong = alive < prod(map(len, used)) or share > most
+    return _Judged(
+        node, axes, prod(map(len, used)), alive, share, _fix(subject, calls, most) if wrong else ""
     )
 
 
-def _mostly(subject: Subject, calls: _Calls, share: float, most: float) -> Found:
-    node, axes = calls[0]
+def _told(group: Sequence[_Judged]) -> Found:
+    """One finding for convolutions of which the same is said."""
+    first = group[0]
+    dead, several = first.alive < first.taps, len(group) > 1
+    names = list(dict.fromkeys(one.node.label for one in group))
+    who = f"{quoted(names)}: " if several else ""
+    shares = sorted(one.share for one in group)
+    part = percent(shares[0])
+    if percent(shares[-1]) != part:
+        part += f" to {percent(shares[-1])}"
+    reads = f"{part} of all reads fall on padding"
+    if dead:
+        lost = list(dict.fromkeys(one.taps - one.alive for one in group))
+        said = f"{who}{listed(lost)} of {first.taps} taps read padding at every position"
+        message = f"{said}{_disguise(first)}: {_what(group)}, and {reads}"
+    else:
+        message = f"{who}{reads}: {_what(group)}"
+    fixes = list(dict.fromkeys(one.fix for one in group))
+    fix = fixes[0]
+    if len(fixes) > 1:
+        fix = "\n".join(f"# {one.node.label}\n{one.fix}" for one in group if one.fix)
+    numbers: dict[str, Number] = {"padding": shares[-1], "map": [a.length for a in first.axes]}
+    if dead:
+        numbers |= {"taps": first.taps, "used": first.alive}
+    if several:
+        numbers["layers"] = names
+    layers = tuple(one.node for one in group)
     return Found(
-        f"{percent(share)} of all reads fall on padding: {_what(axes)}",
-        node,
-        _fix(subject, calls, most),
-        {"padding": share, "map": [axis.length for axis in axes]},
-        "note",
+        message, first.node, fix, numbers, None if dead else "note", also=layers[1:], layers=layers
     )
 
 
-def _what(axes: list[_Axis]) -> str:
-    kernel = short(axis.window.kernel_size for axis in axes)
-    rate = short(axis.window.dilation for axis in axes)
-    dilated = f" with dilation {rate}" if rate != "1" else ""
-    return f"kernel {kernel}{dilated} on a map of {short(axis.length for axis in axes)}"
+def _disguise(one: _Judged) -> str:
+    """What is left of a convolution of which taps read padding alone."""
+    if one.alive == 0:
+        return " (the output is the bias)"
+    if one.alive > 1:
+        return ""
+    what = "1x1 convolution" if len(one.axes) == 2 else "convolution of kernel 1"
+    return f" (a {what} in disguise)"
+
+
+def _what(group: Sequence[_Judged]) -> str:
+    axes = group[0].axes
+    kernels = dict.fromkeys(short(a.window.kernel_size for a in one.axes) for one in group)
+    rates = dict.fromkeys(short(a.window.dilation for a in one.axes) for one in group)
+    dilated = f" with dilation {listed(rates, most=8)}" if list(rates) != ["1"] else ""
+    return f"kernel {listed(kernels)}{dilated} on a map of {short(axis.length for axis in axes)}"
 
 
 def _fix(subject: Subject, calls: _Calls, most: float) -> str:

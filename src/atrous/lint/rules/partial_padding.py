@@ -61,7 +61,14 @@ def _good() -> Iterator[Case]:
     yield Case(nn.Conv2d(2, 2, 3, padding=1, dilation=2, stride=2), (1, 2, 33, 33))
 
 
-@lint_rule("ATR202", "partial-padding", severity="warning", bad=_bad, good=_good)
+@lint_rule(
+    "ATR202",
+    "partial-padding",
+    severity="warning",
+    bad=_bad,
+    good=_good,
+    per_output=False,
+)
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find dilated layers that are padded less than their taps reach."""
     told: set[tuple[str, ...]] = set()

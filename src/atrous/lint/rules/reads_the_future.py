@@ -5,7 +5,8 @@ What it finds
     reads along the declared axis, against the last that it may: its own. An output of stride s
     stands for s inputs and may read all of them. Where windows without padding leave fewer outputs
     than inputs, the last output stands for the last input; what is cut off at the end is no such
-    loss. The first layer that reads ahead is named.
+    loss. The first layer that reads ahead is named, and with it those further on that read all of
+    the future: however little the first one looks ahead, they have to be mended as well.
 
 Why it matters
     In training such a net looks at what it is meant to predict, and scores well. In use the future
@@ -44,14 +45,16 @@ from atrous.analysis.fields.field import AxisField
 from atrous.geometry.primitives import Window
 from atrous.graph.program import Node
 from atrous.graph.rule import Global, Local, Movement, Pointwise
-from atrous.lint.facts.along import declared_axis, layer_of, on_axis, window_along
+from atrous.lint.facts.along import declared_axis, layer_of, named, on_axis, window_along
 from atrous.lint.facts.layers import listed
 from atrous.lint.facts.lookahead import Ahead, Clock, ahead, aheads, clock_of, origin
 from atrous.lint.facts.modules import code_of, convolution_of
+from atrous.lint.facts.whole import Way, whole_readings
 from atrous.lint.rule import Case, Found, lint_rule
 from atrous.lint.subject import Subject
 
 _CAUSAL = {"causal": True}
+_WHOLE: tuple[Way, ...] = ("statistic", "weights", "pairs", "backward", "all")
 
 
 class _Causal(nn.Module):
@@ -136,6 +139,8 @@ def _good() -> Iterator[Case]:
     settings={"lookahead": 0},
     bad=_bad,
     good=_good,
+    others=("warning",),
+    per_output=False,
 )
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find outputs that read inputs behind their own position."""
@@ -197,6 +202,8 @@ def _found(
     by = aheads(subject, nodes, axis, clock)
     first = origin(nodes, by, allowed)
     adding = _adding(nodes, by)
+    whole = _reading_all(subject, nodes, axis)
+    all_of_it = [node for node in whole if node.label != first.label]
     own = on_axis(subject.fields.get(first.name), axis)
     layer = layer_of(first)
     what = f", {code_of(subject, layer)}," if layer is not None else ""
@@ -206,7 +213,14 @@ def _found(
         f"{worst.read}, {worst.by:,} position{'s' if worst.by > 1 else ''} ahead; "
         f"'{first.label}'{what} is the first to read ahead"
     )
-    if len(adding) > 1:
+    if all_of_it:
+        message += f" (by {by[first.name]:,})" if by.get(first.name) else ""
+        message += " and reads all of the future" if len(whole) > len(all_of_it) else ""
+        message += f", and {named(all_of_it)} {'read' if len(all_of_it) > 1 else 'reads'} all of "
+        message += "the future: to mend the first alone does not help"
+    elif whole:
+        message += " and reads all of the future; what later layers add shows once that is mended"
+    elif len(adding) > 1:
         each = (f"'{node.label}' {further:,}" for node, further in adding)
         message += f", of {len(adding)} that read further than what is before them ({listed(each)})"
     unsure = _may_be_masked(subject, first)
@@ -217,13 +231,14 @@ def _found(
     return Found(
         message,
         first,
-        fix=_fix(subject, first, own, axis),
+        fix="\n".join([_fix(subject, first, own, axis), *_later(subject, all_of_it, axis)]),
         numbers={
             "ahead": worst.by,
             "output": worst.output,
             "reads": worst.read,
             "outputs": worst.outputs,
             "layers": list(dict.fromkeys(node.label for node, _ in adding)),
+            "whole": list(dict.fromkeys(node.label for node in all_of_it)),
         },
         severity="warning" if unsure else None,
     )
@@ -239,6 +254,24 @@ def _adding(nodes: Iterable[Node], by: Mapping[str, int]) -> list[tuple[Node, in
         if furthest[node.name] > before:
             found.append((node, furthest[node.name]))
     return found
+
+
+def _reading_all(subject: Subject, nodes: Iterable[Node], axis: int) -> list[Node]:
+    """The nodes that read the axis to its end from every position, however they do it; one for each
+    module."""
+    found: dict[str, Node] = {}
+    for whole in whole_readings(subject, nodes, axis):
+        if whole.way in _WHOLE and not _may_be_masked(subject, whole.node):
+            found.setdefault(whole.node.label, whole.node)
+    return list(found.values())
+
+
+def _later(subject: Subject, nodes: Iterable[Node], axis: int) -> Iterator[str]:
+    """What to write in place of later layers."""
+    for node in nodes:
+        fix = _fix(subject, node, on_axis(subject.fields.get(node.name), axis), axis)
+        if fix:
+            yield f"# at '{node.label}':\n{fix}"
 
 
 def _may_be_masked(subject: Subject, node: Node) -> bool:

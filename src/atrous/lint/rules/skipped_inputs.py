@@ -1,9 +1,12 @@
-"""Strides step over positions that no output reads, on any way.
+"""Positions that no output reads, on any way: strides step over them, or dilated taps do.
 
 What it finds
     Maps of which some positions are read by nothing that follows: all layers that read the map
     stride past them. The layer is named at which the values are lost, and what that means for the
     network's input: positions that no output of the model sees at all.
+
+    So it is where a dilated layer without padding has fewer outputs along an axis than its
+    dilation: its taps stand at too few places to fill the gaps between them.
 
     A 1x1 convolution of stride 2 beside a 3x3 one, as in the shortcut of a residual block, loses
     nothing: the other way reads all.
@@ -26,16 +29,21 @@ Example
         nn.Conv2d(8, 16, 1, stride=2)
         nn.Conv2d(3, 64, 7, stride=2, dilation=2, padding=6)
 
+    Dilation 6 without padding, on a map of 16 x 16: 112 of its 256 positions are read by nobody::
+
+        nn.Conv2d(1, 1, 3, dilation=6)
+
 Use instead
-    A kernel that covers the stride, and no dilation (or one that shares no factor)::
+    A kernel that covers the stride, and no dilation (or one that shares no factor); padding::
 
         nn.Conv2d(8, 16, 3, stride=2, padding=1)
         nn.Conv2d(3, 64, 7, stride=2, padding=3)
+        nn.Conv2d(1, 1, 3, padding=6, dilation=6)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -73,6 +81,7 @@ def _bad() -> Iterator[Case]:
     yield Case(padded, (1, 2, 16, 16), path="1")
     late = nn.Sequential(nn.Conv2d(2, 2, 1), nn.Conv2d(2, 2, 3), nn.MaxPool2d(1, stride=2))
     yield Case(late, (1, 2, 19, 19), path="2")
+    yield Case(nn.Conv2d(1, 1, 3, dilation=6), (1, 1, 16, 16))
 
 
 def _good() -> Iterator[Case]:
@@ -80,9 +89,19 @@ def _good() -> Iterator[Case]:
     yield Case(nn.Conv2d(3, 4, 7, stride=2, dilation=3, padding=9), (1, 3, 31, 31))
     yield Case(_Shortcut(1, 2), (1, 4, 16, 16))
     yield Case(nn.Conv2d(3, 4, 4, stride=4), (1, 3, 32, 32))
+    yield Case(nn.Conv2d(1, 1, 3, dilation=6), (1, 1, 18, 18))
+    yield Case(nn.Conv2d(1, 1, 3, padding=6, dilation=6), (1, 1, 16, 16))
 
 
-@lint_rule("ATR103", "skipped-inputs", severity="warning", bad=_bad, good=_good)
+@lint_rule(
+    "ATR103",
+    "skipped-inputs",
+    severity="warning",
+    bad=_bad,
+    good=_good,
+    others=("note",),
+    per_output=False,
+)
 def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find maps whose values no layer reads, and the layers that step over them."""
     live = Liveness(subject.program, subject.layout)
@@ -93,24 +112,31 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
         moved = isinstance(value.description, Movement)
         if moved or name in outputs or name not in subject.fields:
             continue
-        skipping = _skipping(subject, live, name)
-        if not skipping:
+        skipping = _reading(subject, live, name, _steps_over)
+        gapped = _reading(subject, live, name, _leaves_gaps)
+        if not skipping and not gapped:
             continue
         unread = ~live.used(value)
-        if not unread.any():
+        if not unread.any() or (not skipping and _is_border(unread)):
             continue
         if not unseen and not _is_border(unread):
             unseen.append(float(1 - live.reaching(subject.traced.source).mean()))
-        yield _found(value, skipping, unread, unseen[0] if unseen else 0.0, subject)
+        lost = unseen[0] if unseen else 0.0
+        if skipping:
+            yield _found(value, skipping, unread, lost, subject)
+        else:
+            yield _gaps(value, gapped, unread, lost, subject)
 
 
-def _skipping(subject: Subject, live: Liveness, name: str) -> list[Node]:
-    """The layers that read a value, or what is only moved of it, in steps above 1."""
+def _reading(
+    subject: Subject, live: Liveness, name: str, how: Callable[[Subject, Node, str], bool]
+) -> list[Node]:
+    """The layers that read a value, or what is only moved of it, in a way of theirs."""
     found: dict[str, Node] = {}
     pending = [name]
     for at in pending:
         for node, _ in live.readers.get(at, ()):
-            if _steps_over(subject, node, at):
+            if how(subject, node, at):
                 found[node.name] = node
             if isinstance(node.description, Movement) and node.name not in pending:
                 pending.append(node.name)
@@ -124,6 +150,65 @@ def _steps_over(subject: Subject, node: Node, name: str) -> bool:
             if read.operand.name == name and abs(relation.step) > relation.period:
                 return True
     return False
+
+
+def _leaves_gaps(subject: Subject, node: Node, name: str) -> bool:
+    """Whether a dilated layer has too few outputs for its taps to meet."""
+    return bool(_gap_axes(subject, node, name))
+
+
+def _gap_axes(subject: Subject, node: Node, name: str) -> dict[int, int]:
+    """By the axes along which a dilated layer leaves gaps between its taps: how many outputs."""
+    found = {}
+    for read, axes in moving(subject, node):
+        for axis, (_, relation) in axes.items():
+            window = windows(node).get(axis)
+            if window is None or read.operand.name != name or relation.outputs >= window.dilation:
+                continue
+            _, inputs, _ = relation.reads(np.arange(relation.outputs, dtype=np.int64))
+            own = np.unique(inputs)
+            if len(own) and len(own) < own[-1] - own[0] + 1:
+                found[axis] = relation.outputs
+    return found
+
+
+def _gaps(value: Node, gapped: list[Node], unread: Flags, unseen: float, subject: Subject) -> Found:
+    """What dilated layers without padding leave out."""
+    node = gapped[0]
+    axes = _gap_axes(subject, node, node.operands[0].name)
+    share = float(unread.mean())
+    what = "the input" if value.call is None else f"the map of '{value.label}'"
+    rate = short(windows(node)[axis].dilation for axis in axes)
+    others = f"; so it is with {quoted(n.label for n in gapped[1:])}" if len(gapped) > 1 else ""
+    lost = f"; {percent(unseen)} of the input's positions reach no output" if unseen else ""
+    if value.call is None:
+        lost = ""
+    return Found(
+        f"{int(unread.sum()):,} of the {unread.size:,} positions of {what} ({percent(share)}) are "
+        f"read by no layer: the taps of '{node.label}' lie {rate} apart, and from its "
+        f"{short(axes.values())} outputs along {named_axes(list(axes))} they do not meet"
+        f"{others}{lost}",
+        node,
+        _padded(subject, node),
+        {"unread": share, "border": False, **({"unseen": unseen} if unseen else {})},
+    )
+
+
+def _padded(subject: Subject, node: Node) -> str:
+    """The layer with padding that keeps the map; or with the largest dilation of which the taps
+    meet. "" if it is padded already, or no module."""
+    module = convolution_of(subject, node)
+    if module is None or module.transposed or any(module.padding) or max(module.stride) > 1:
+        return ""
+    spans = [(k - 1) * d for k, d in zip(module.kernel_size, module.dilation, strict=True)]
+    padding = "same" if any(span % 2 for span in spans) else tuple(span // 2 for span in spans)
+    code = constructor(subject, node, padding=padding)
+    lengths = node.operands[0].shape[-len(spans) :]
+    dilation = tuple(
+        max(1, min(d, length // k))
+        for k, d, length in zip(module.kernel_size, module.dilation, lengths, strict=True)
+    )
+    return f"{code}  # keeps the map\n# or {constructor(subject, node, dilation=dilation)}"
 
 
 def _found(

@@ -65,12 +65,14 @@ def rules_in_markdown(rules: Mapping[str, LintRule]) -> str:
     for rule in rules.values():
         off = "" if rule.default else " (off unless asked for)"
         summary = rule.summary.replace("|", "\\|")
-        told.append(f"| {rule.code} | `{rule.name}` | {rule.severity} | {summary}{off} |")
+        told.append(
+            f"| {rule.code} | `{rule.name}` | {' or '.join(rule.severities)} | {summary}{off} |"
+        )
     return "\n".join(told)
 
 
 def _facts(rule: LintRule) -> str:
-    told = [rule.severity, TOPICS[rule.code[:4]].partition(":")[0]]
+    told = [" or ".join(rule.severities), TOPICS[rule.code[:4]].partition(":")[0]]
     if not rule.default:
         told.append("off unless asked for")
     return "; ".join(told)

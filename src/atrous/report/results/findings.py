@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
 
+from atrous.lint.facts.layers import quoted
 from atrous.lint.finding import SEVERITIES, Finding
 from atrous.lint.judgement import Judgement
 from atrous.report.formats.github import to_github
@@ -27,21 +28,32 @@ class Findings(list[Finding]):
         model: the model's name.
         input: the input's name.
         shape: the input's shape.
+        outputs: the labels of the outputs that were judged, where the model has several.
     """
 
     def __init__(
-        self, judgement: Judgement, *, model: str, input: str, shape: tuple[int, ...]
+        self,
+        judgement: Judgement,
+        *,
+        model: str,
+        input: str,
+        shape: tuple[int, ...],
+        outputs: tuple[str, ...] = (),
     ) -> None:
         super().__init__(judgement.findings)
         self.judgement = judgement
         self.model = model
         self.input = input
         self.shape = shape
+        self.outputs = outputs
 
     @property
     def title(self) -> str:
-        """The model and its input."""
-        return f"{self.model} on {self.input} {'x'.join(map(str, self.shape))}"
+        """The model and its input; the outputs that were judged, where it has several."""
+        told = f"{self.model} on {self.input} {'x'.join(map(str, self.shape))}"
+        if not self.outputs:
+            return told
+        return f"{told}, output{'s' * (len(self.outputs) > 1)} {quoted(self.outputs)}"
 
     def located(self, source: str) -> Findings:
         """The same, with a `file:line` for findings that have none: where the model is made."""
@@ -60,6 +72,7 @@ class Findings(list[Finding]):
             model=self.model,
             input=self.input,
             shape=self.shape,
+            outputs=self.outputs,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -69,6 +82,7 @@ class Findings(list[Finding]):
             "schema": SCHEMA,
             "model": self.model,
             "input": {"name": self.input, "shape": list(self.shape)},
+            "outputs": list(self.outputs),
             "rules": list(judged.rules),
             "counts": {s: sum(f.severity == s for f in self) for s in SEVERITIES},
             "findings": [_plain(finding) for finding in self],
@@ -76,6 +90,7 @@ class Findings(list[Finding]):
             "ignored": [{**_plain(i.finding), "ignored_by": i.by} for i in judged.ignored],
             "unjudged": [{"code": code, "reason": reason} for code, reason in judged.unjudged],
             "unused_comments": list(judged.unused),
+            "unmatched_paths": [pattern for pattern, _ in judged.unmatched],
         }
 
     def to_json(self, path: str | Path | None = None) -> str:

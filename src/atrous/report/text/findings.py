@@ -98,6 +98,10 @@ def summary(judgement: Judgement) -> list[RenderableType]:
         Text(f"ignores nothing: the comment at {shortened(source)}", style="yellow")
         for source in judgement.unused
     ]
+    lines += [
+        Text(f"matches no module: {pattern!r} of per-path-ignores.{meant}", style="yellow")
+        for pattern, meant in judgement.unmatched
+    ]
     return lines
 
 

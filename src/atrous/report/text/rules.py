@@ -20,5 +20,5 @@ def rule_table(rules: Mapping[str, LintRule]) -> Table:
         finds = Text(rule.summary)
         if not rule.default:
             finds.append(" (off unless asked for)", "dim")
-        table.add_row(Text(rule.code, "bold"), rule.name, rule.severity, finds)
+        table.add_row(Text(rule.code, "bold"), rule.name, " or ".join(rule.severities), finds)
     return table
