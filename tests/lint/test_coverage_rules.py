@@ -150,6 +150,27 @@ def test_a_layer_that_nothing_near_can_mend_gets_no_fix() -> None:
     assert x.grad is not None and bool((x.grad != 0).all())
 
 
+class _Shared(nn.Module):
+    """A map that a strided 1x1 reads activated, and with `wholly` another layer reads as it is."""
+
+    def __init__(self, wholly: bool) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.shortcut = nn.Conv2d(4, 4, 1, stride=2)
+        self.main = nn.Conv2d(4, 4, 3 if wholly else 1, stride=2, padding=1 if wholly else 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        return self.shortcut(torch.relu(x)) + self.main(x)
+
+
+def test_skipped_activations_of_a_map_that_is_read_otherwise_are_a_note() -> None:
+    finding = only(linted(_Shared(wholly=True), (1, 3, 32, 32), "skipped-inputs"))
+    assert finding.severity == "note" and "activated for nothing" in finding.message
+    lost = linted(_Shared(wholly=False), (1, 3, 32, 32), "skipped-inputs")
+    assert {f.severity for f in lost} == {"warning"}
+
+
 def test_skipped_inputs_agree_with_the_gradient() -> None:
     net = _resnet18()
     net.conv1 = nn.Conv2d(3, 64, 7, stride=2, dilation=2, padding=6, bias=False)

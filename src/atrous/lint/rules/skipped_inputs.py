@@ -14,6 +14,8 @@ What it finds
     Positions at the end of a map that are left over because its length does not divide are a note
     with a message of its own: common, and rarely worth more than another input size. Cropping,
     slicing and resizing to the nearest position are done on purpose: what they leave out is a note.
+    So are skipped activations of a map that itself is read wholly on other ways, as in shortcuts of
+    dual-path and NASNet cells: all that is lost is the work of the activation.
 
 Why it matters
     A position that is read by nobody cannot matter: small objects and fine texture vanish, and
@@ -53,7 +55,7 @@ from atrous.analysis.coverage.liveness import Liveness
 from atrous.geometry.primitives import Window
 from atrous.geometry.relation import Flags
 from atrous.graph.program import Node
-from atrous.graph.rule import Movement
+from atrous.graph.rule import Movement, Pointwise
 from atrous.lint.facts.layers import moving, named_axes, percent, quoted, short, windows
 from atrous.lint.facts.modules import constructor, convolution_of
 from atrous.lint.rule import Case, Found, lint_rule
@@ -123,7 +125,7 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
             unseen.append(float(1 - live.reaching(subject.traced.source).mean()))
         lost = unseen[0] if unseen else 0.0
         if skipping:
-            yield _found(value, skipping, unread, lost, subject)
+            yield _found(value, skipping, unread, lost, subject, _only_activates(value, live))
         else:
             yield _gaps(value, gapped, unread, lost, subject)
 
@@ -211,8 +213,25 @@ def _padded(subject: Subject, node: Node) -> str:
     return f"{code}  # keeps the map\n# or {constructor(subject, node, dilation=dilation)}"
 
 
+def _only_activates(value: Node, live: Liveness) -> bool:
+    """Whether a value is computed position by position of maps that outputs read wholly."""
+    pending, nodes = [value], live.program.nodes
+    for node in pending:
+        if isinstance(node.description, Pointwise):
+            behind = [nodes[operand.name] for operand in node.operands]
+            pending += [other for other in behind if other not in pending]
+        elif not live.reaching(node).all():
+            return False
+    return len(pending) > 1
+
+
 def _found(
-    value: Node, skipping: list[Node], unread: Flags, unseen: float, subject: Subject
+    value: Node,
+    skipping: list[Node],
+    unread: Flags,
+    unseen: float,
+    subject: Subject,
+    activates: bool,
 ) -> Found:
     share, at_end = float(unread.mean()), _is_border(unread)
     numbers: dict[str, Any] = {"unread": share, "border": at_end}
@@ -236,6 +255,8 @@ def _found(
     if unseen:
         numbers["unseen"] = unseen
         lost = f"; {percent(unseen)} of the input's positions reach no output"
+    elif activates:
+        lost = ", activated for nothing; the map itself is read wholly on other ways"
     elif value.call is not None:
         lost = ", computed for nothing"
     return Found(
@@ -244,7 +265,7 @@ def _found(
         node,
         "" if on_purpose else _fix(subject, node),
         numbers,
-        "note" if on_purpose else None,
+        "note" if on_purpose or (activates and not unseen) else None,
     )
 
 
