@@ -20,6 +20,7 @@ from torch.utils import _pytree as pytree
 from atrous.graph.build import build_program
 from atrous.graph.diagnosis import explain
 from atrous.graph.program import Program
+from atrous.graph.recurrences import WholeRecurrences
 from atrous.graph.shell import shell_copy
 
 Inputs = Tensor | Sequence[Any] | Mapping[str, Any]
@@ -49,7 +50,7 @@ def capture(model: nn.Module | ExportedProgram, x: Inputs) -> Program:
     kwargs = in_order(model, kwargs)
     with quiet(), same_random_state():
         try:
-            with torch.no_grad():
+            with torch.no_grad(), WholeRecurrences():
                 exported = torch.export.export(shell, args, kwargs, strict=False)
         except Exception as error:
             raise explain(error, model, args, kwargs) from error
@@ -103,7 +104,9 @@ def _of_exported(exported: ExportedProgram, x: Inputs) -> Program:
         with quiet(), same_random_state():
             try:
                 module = exported.module()
-                return build_program(torch.export.export(module, args, kwargs, strict=False))
+                with WholeRecurrences():
+                    again = torch.export.export(module, args, kwargs, strict=False)
+                return build_program(again)
             except Exception as error:
                 raise explain(error, module, args, kwargs) from error
     shapes = [[tuple(v.shape) for v in values] for values in (expected, given)]
