@@ -34,6 +34,8 @@ class Coverage(Shown):
 
     A route is a way through the network from position to position; every tap counts 1 and channels
     are not counted. This is the gradient of the same network with one channel and all weights 1.
+    Where channels part, every part that is computed by itself is a route; parts that are only put
+    together again are one, so `torch.cat(x.chunk(4, 1), 1)` has a single route.
 
     Attributes:
         node: the value whose output it is.

@@ -18,7 +18,6 @@ from atrous.analysis.effective.probing import Mode, Probe
 from atrous.analysis.fields.field import AxisField, Field, traced
 from atrous.geometry.measures import spread
 from atrous.graph.program import Node, Program
-from atrous.graph.rule import Unknown
 
 Progress = Callable[[int, int | None], None]
 """Told after each batch: how many are done, and of how many (None if not known)."""
@@ -120,9 +119,6 @@ class Aim:
         """
         alone = tuple(None if span is None else span.expected_std for span in spans)
         if self.program is None or self.channels is not None or None in alone or len(alone) < 2:
-            return alone
-        if any(isinstance(n.description, Unknown) for n in self.program.behind(self.target)):
-            # Nothing on the way from this input, but counting follows all inputs.
             return alone
         counts = coverage(
             self.program, self.target, input=self.input, axes=self.axes, at=self._asked(at)

@@ -82,6 +82,10 @@ class AxisField(Shown):
     def taps(self, output: int | tuple[int, ...] | None = None) -> tuple[Ints, Counts]:
         """Positions read along this axis, ascending, and the number of ways to each.
 
+        Ways are counted along this axis alone, and parts of a value in which it lies alike, as in a
+        concatenation of a value with itself, once: `atrous.coverage` counts them in all dimensions,
+        one by one.
+
         Args:
             output: an index along `output_axis`, or one along each of `output_axes`: what that
                 output really reads, borders included. By default the taps away from the borders,
