@@ -57,10 +57,10 @@ class AxisSpread:
     Attributes:
         axis: the input axis.
         profile: the energy summed over the other axes; adds up to 1.
-        centre: centre of mass, in positions.
-        std: standard deviation, in positions.
+        centre: centre of mass, in positions; NaN where the profile is 0 everywhere.
+        std: standard deviation, in positions; NaN likewise.
         kurtosis: excess kurtosis: 0 for a Gaussian, -1.2 for a box, positive for a peak with long
-            tails; None if all lies at one position.
+            tails; None if all lies at one position, or the profile is 0 everywhere.
         span: what the output reads by the theory; None if that is unknown.
     """
 
@@ -105,6 +105,8 @@ class AxisSpread:
         return max(good, key=lambda curve: curve.r_squared).kind if good else "neither"
 
     def __str__(self) -> str:
+        if not self.profile.any():
+            return "0 everywhere"
         expected = self.span.expected_std if self.span else None
         beside = f" (equal weights: {expected:.4g})" if expected is not None else ""
         text = f"centre {self.centre:.4g}, std {self.std:.4g}{beside}"
@@ -150,7 +152,7 @@ class EffectiveField(Shown):
         energy: the share of each input position, one axis per entry of `axes`; adds up to 1, or is
             0 everywhere (see `zero`).
         total: the sum of what counts, per sample, before it was made to add up to 1.
-        axes: how the energy is spread along each input axis; empty if it is 0 everywhere.
+        axes: how the energy is spread along each input axis.
         theory: the receptive field; None if it is not known.
         note: why it is not known, or ""; what to do if all is 0.
     """
@@ -173,21 +175,21 @@ class EffectiveField(Shown):
     @property
     def zero(self) -> bool:
         """Whether no input position has any weight at all."""
-        return not self.axes
+        return not self.energy.any()
 
     @property
     def centre(self) -> tuple[float, ...]:
-        """Centre of mass along each axis; empty if all is 0."""
+        """Centre of mass along each axis; NaN if all is 0."""
         return tuple(axis.centre for axis in self.axes)
 
     @property
     def std(self) -> tuple[float, ...]:
-        """Standard deviation along each axis; empty if all is 0."""
+        """Standard deviation along each axis; NaN if all is 0."""
         return tuple(axis.std for axis in self.axes)
 
     @property
     def kurtosis(self) -> tuple[float | None, ...]:
-        """Excess kurtosis along each axis; empty if all is 0."""
+        """Excess kurtosis along each axis; None where all lies at one position, or all is 0."""
         return tuple(axis.kurtosis for axis in self.axes)
 
     @property
@@ -408,7 +410,7 @@ _WORDS: dict[Convention, str] = {
 def spreads(
     energy: Energy, axes: tuple[int, ...], spans: tuple[Span | None, ...]
 ) -> tuple[AxisSpread, ...]:
-    """How an energy that adds up to 1 is spread along each axis."""
+    """How an energy that adds up to 1, or is 0 everywhere, is spread along each axis."""
     found = []
     for k, (axis, span) in enumerate(zip(axes, spans, strict=True)):
         profile = energy.sum(axis=tuple(a for a in range(energy.ndim) if a != k))

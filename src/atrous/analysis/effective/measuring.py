@@ -266,10 +266,9 @@ def measured(
         )
     total = float(added.sum())
     note = "" if probe.reason is None else f"field unknown: {probe.reason}"
-    theory = aim.field
+    theory, spans = aim.field, aim.spans(at)
     if total > 0:
         energy = added / total
-        spans = aim.spans(at)
         if mode == "current":
             beyond = _beyond(energy, spans)
             if beyond > _ROUNDING:
@@ -279,9 +278,8 @@ def measured(
                     f"field unknown in this mode: {beyond:.2%} of the energy lies outside that of "
                     "inference, as where batch normalisation in training reads its whole batch"
                 )
-        found = spreads(energy, aim.axes, spans)
     else:
-        energy, found = np.zeros_like(added), ()
+        energy = np.zeros_like(added)
         note = _why_zero(samples, skipped, half)
     return EffectiveField(
         node=probe.node or aim.target.label,
@@ -295,7 +293,7 @@ def measured(
         skipped=skipped,
         energy=energy,
         total=total / max(samples, 1),
-        axes=found,
+        axes=spreads(energy, aim.axes, spans),
         theory=theory,
         note=note,
     )
@@ -313,8 +311,8 @@ def _why_zero(samples: int, skipped: int, half: bool) -> str:
     if half:
         return "Half precision may have rounded it to 0: try float32."
     return (
-        "Activations that are off, as of a dead ReLU, let nothing through: try other data, "
-        "channels or another position with at=."
+        "Weights of 0 and activations that are off, as of a dead ReLU, let nothing through: try "
+        "other data, channels or another position with at=."
     )
 
 
