@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from atrous.analysis.cost.recurrences import EvenSteps
 from atrous.graph.capture import Inputs, arguments, floating_type, quiet, same_random_state
+from atrous.graph.hooks import without_onlookers
 from atrous.graph.memory import storage_key
 from atrous.graph.shell import CaptureError, shell_copy
 
@@ -119,7 +120,7 @@ def _rehearsal(
 ) -> tuple[FakeTensorMode, nn.Module, _Meter, tuple[tuple[Any, ...], dict[str, Any]]]:
     """A copy of a model, a meter and inputs, all on tensors without data."""
     mode = FakeTensorMode(allow_non_fake_inputs=True)
-    shell = shell_copy(model, mode.from_tensor)
+    shell = without_onlookers(shell_copy(model, mode.from_tensor))
     given: tuple[tuple[Any, ...], dict[str, Any]] = pytree.tree_map(
         lambda v: mode.from_tensor(v) if isinstance(v, Tensor) else v,
         arguments(x, floating_type(model)),
