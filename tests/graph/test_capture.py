@@ -353,3 +353,21 @@ def test_batches_that_do_not_fit_are_told_with_what_to_do() -> None:
     assert found.samples == 1
     pairs = [{"a": torch.rand(2, 1, 16), "b": torch.rand(2, 1, 16)}] * 2
     assert atrous.effective_field(Two(), pairs, input="b").samples == 4
+
+
+def test_an_empty_output_is_told_not_stumbled_over() -> None:
+    class Empty(nn.Module):
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            return {"none": x[..., 3:3], "all": x * 2}
+
+    x = torch.ones(1, 1, 5)
+    inspected = atrous.inspect(Empty(), x)
+    assert "slice_1" in str(inspected)
+    assert inspected.to_dict()["schema"]
+    field = atrous.receptive_field(Empty(), x).axes[0]
+    assert (field.size, len(field.taps()[0])) == (0, 0)
+    assert atrous.coverage(Empty(), x).counts.size == 0
+    assert atrous.matrix(Empty(), x).structure is None
+    with pytest.raises(ValueError, match=r"node must have a value, but 'slice_1' .* is empty"):
+        atrous.effective_field(Empty(), x)
+    assert atrous.effective_field(Empty(), x, output="all").area() == 1

@@ -33,7 +33,7 @@ def hidden_perturbation(
     Noise is put into the holes of the output's field and nowhere else; the captured model is then
     run with and without it, by direct summation: without the algorithms that mix neighbours, as
     Winograd's does, and let rounding through. The output does not change by a bit, and its gradient
-    in the holes is exactly 0. Other outputs do change.
+    in the holes is exactly 0. Other outputs do change, unless a stride leaves the holes to none.
 
     Args:
         model: a module; it is not changed.

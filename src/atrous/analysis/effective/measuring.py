@@ -58,8 +58,13 @@ class Aim:
 
         Raises:
             ValueError: if there are not as many indices as axes, they are no whole numbers, or
-                there is no such position.
+                there is no such position, or none at all.
         """
+        if 0 in self.target.shape:
+            raise ValueError(
+                f"node must have a value, but {self.target.label!r} of shape {self.target.shape} "
+                "is empty. Choose another with node= or output=."
+            )
         if position is None:
             return tuple(self._middle(axis) for axis in self.positions)
         try:

@@ -97,6 +97,9 @@ class AxisField(Shown):
         """
         self.check_known()
         if output is None:
+            if not self.lineage.length:
+                # Nothing is put out, so nothing is read.
+                return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
             taps = self.lineage.taps(self._typical, clipped=False)
             # What only wraps around an end is read at no other place than its own.
             return taps if len(taps[0]) else self.lineage.taps(self._typical)
