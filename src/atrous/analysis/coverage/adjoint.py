@@ -146,6 +146,11 @@ def routes_back(
                 f"{at.label!r} ({at.description.reason}). Teach it with atrous.rule."
             )
         moves = isinstance(at.description, Movement)
+        if moves:
+            ways = [
+                way if way.part_of else replace(way, part_of=(at.name, k))
+                for k, way in enumerate(ways)
+            ]
         reads = (replaced or {}).get(at.name) or _reads(at)
         for number, read in enumerate(reads):
             worst = _status(read, axes[read.operand.name])
@@ -174,18 +179,17 @@ def _as_parts(
     an axis of positions; reads that each fill some channels pass by the same.
     """
     apart = read.segment is not None and spread_axes(holds, read.merge)[read.segment.axis]
-    origin = way.part_of or (id(way),)
     if len(backs) == 1 and not apart:
-        return [replace(backs[0], part_of=origin)]
+        return [replace(backs[0], part_of=way.part_of)]
     mark = (at.name, number if apart else -1)
-    return [replace(back, part_of=(*origin, *mark, k)) for k, back in enumerate(backs)]
+    return [replace(back, part_of=(*way.part_of, *mark, k)) for k, back in enumerate(backs)]
 
 
 def _collected(ways: list[Way], exact: bool) -> list[Way]:
     """What arrives at a value: parts put together, those through the same channels added."""
     parts: dict[tuple[object, ...], list[Way]] = {}
     for number, way in enumerate(ways):
-        alike = (way.part_of, way.start, way.counts.tobytes()) if way.part_of else (number,)
+        alike = (way.part_of, way.start) if way.part_of else (number,)
         parts.setdefault(alike, []).append(way)
     groups: dict[bytes, list[Way]] = {}
     for some in parts.values():
@@ -199,7 +203,8 @@ def _together(parts: list[Way]) -> list[Way]:
     found: list[Way] = []
     for way in parts:
         for k, other in enumerate(found):
-            if not (other.channels & way.channels).any():
+            apart = not (other.channels & way.channels).any()
+            if apart and np.array_equal(other.counts, way.counts):
                 found[k] = replace(other, channels=other.channels | way.channels)
                 break
         else:

@@ -83,9 +83,9 @@ class AxisSpread:
 
     @property
     def positions(self) -> int:
-        """Positions from the first to the last that has any energy."""
+        """Positions from the first to the last that has any energy; 0 if none has."""
         filled = np.flatnonzero(self.profile)
-        return int(filled[-1] - filled[0]) + 1
+        return int(filled[-1] - filled[0]) + 1 if len(filled) else 0
 
     @property
     def shape(self) -> Literal["gaussian", "box", "neither", "few"]:
