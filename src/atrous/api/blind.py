@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from atrous.analysis.coverage import blind as _blind
 from atrous.analysis.coverage.blind import BlindPerturbation
-from atrous.analysis.coverage.coverage import Position, coverage
+from atrous.analysis.coverage.positions import Position
+from atrous.analysis.coverage.question import coverage
 from atrous.api.arguments import checked_axes, chosen_node
 from atrous.graph.capture import Inputs, capture, given_values
 from atrous.run.regions import run_box

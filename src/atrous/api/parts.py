@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from atrous.analysis.cost.cost import costs
-from atrous.analysis.coverage.coverage import Coverage, coverage
+from atrous.analysis.coverage.coverage import Coverage
+from atrous.analysis.coverage.question import coverage
 from atrous.analysis.effective.effective import EffectiveField
 from atrous.analysis.inspection import Inspection
 from atrous.analysis.kernels import kernels

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from atrous.analysis.coverage.adjoint import layout_for
-from atrous.analysis.coverage.coverage import coverage
+from atrous.analysis.coverage.question import coverage
 from atrous.analysis.effective.batches import Batch
-from atrous.analysis.effective.effective import Convention, EffectiveField, Energy, Span, spreads
+from atrous.analysis.effective.effective import Convention, EffectiveField
 from atrous.analysis.effective.probing import Mode, Probe
+from atrous.analysis.effective.spread import Energy, Span, spreads
 from atrous.analysis.fields.field import AxisField, Field, traced
 from atrous.geometry.measures import spread
 from atrous.graph.program import Node, Program

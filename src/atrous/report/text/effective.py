@@ -7,7 +7,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from atrous.analysis.effective.effective import AxisSpread, EffectiveField
+from atrous.analysis.effective.effective import EffectiveField
+from atrous.analysis.effective.spread import AxisSpread
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _COLOURS = {"gaussian": "green", "box": "cyan", "neither": "yellow", "few": "dim"}
