@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from atrous.analysis.coverage.coverage import coverage
+from atrous.analysis.coverage.question import coverage
 from atrous.graph.capture import capture
 from atrous.models import create
 from measuring import interleaved, save, show

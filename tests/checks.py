@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from atrous.analysis.coverage.coverage import coverage
+from atrous.analysis.coverage.question import coverage
 from atrous.analysis.fields.field import field_of
 from atrous.analysis.fields.strands import Trace
 from atrous.analysis.fields.tracing import trace

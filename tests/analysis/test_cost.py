@@ -88,6 +88,18 @@ def test_two_flops_per_mac_of_each_operator(
     assert 2 * atrous.cost(model, x).macs == flops(model, *x)
 
 
+@pytest.mark.filterwarnings("ignore:TF32 acceleration")
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+@pytest.mark.parametrize("layers", [1, 3])
+def test_two_flops_per_mac_of_recurrent_networks(kind: type[nn.LSTM], layers: int) -> None:
+    model = kind(4, 6, layers, bidirectional=True, batch_first=True)
+    x = torch.randn(3, 7, 4)
+    # The other counter knows no fused kernels.
+    with torch.backends.mkldnn.flags(enabled=False):
+        expected = flops(model, x)
+    assert 2 * atrous.cost(model, x).macs == expected > 0
+
+
 def test_macs_that_the_other_counter_does_not_know() -> None:
     # Four gates per direction; the second layer reads both directions of the first.
     lstm = nn.LSTM(4, 6, 2, bidirectional=True)

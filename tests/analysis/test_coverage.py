@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from fractions import Fraction
 from math import comb
 
@@ -431,3 +432,71 @@ def test_what_local_leaves_without_any_way_is_told_with_what_to_ask_instead() ->
     assert atrous.coverage(padded, (1, 1, 10), at=0, local=True).hint == ""
     # Beside a way that is left, nothing is said.
     assert atrous.coverage(net, (1, 1, 8, 8)).hint == ""
+
+
+class Beside(nn.Module):
+    """A convolution of one input, and something else of the other."""
+
+    def __init__(self, other: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.conv, self.other = nn.Conv1d(1, 1, 3, padding=1), other
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.conv(x) + self.other(y)
+
+
+def test_what_lies_on_the_way_of_another_input_does_not_matter() -> None:
+    shapes = ((1, 1, 16), (1, 1, 16))
+    net = Beside(torch.special.bessel_j0)
+    found = atrous.coverage(net, shapes)
+    assert (found.counts.tolist(), found.start, found.status) == ([1, 1, 1], (7,), "exact")
+    assert atrous.routes(net, shapes).levels[0].positions == (7, 8, 9)
+    for ask in (atrous.coverage, atrous.routes):
+        with pytest.raises(ValueError, match=r"no rule for aten.special_bessel_j0"):
+            ask(net, shapes, input="y")
+    found = atrous.coverage(Beside(lambda y: y.mean(-1, keepdim=True)), shapes)
+    assert (found.status, found.cause) == ("exact", "")
+
+
+class Parted(nn.Module):
+    """A function of an input of four channels."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+ONES = torch.ones(1, 4, 1)
+BOX = torch.ones(1, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("function", "counts"),
+    [
+        # Cut and put together again, whole or in steps.
+        (lambda x: torch.cat(x.chunk(4, 1), 1), [1]),
+        (lambda x: F.conv1d(torch.cat(x.chunk(2, 1)[::-1], 1), ONES), [1]),
+        (lambda x: torch.cat([torch.cat(x[:, :2].chunk(2, 1), 1), x[:, 2:]], 1), [1]),
+        (lambda x: x.unflatten(1, (2, 2)).transpose(1, 2).flatten(1, 2), [1]),
+        # Moved apart: two positions.
+        (lambda x: torch.cat([x[:, :2], x[:, 2:].roll(1, -1)], 1), [1, 1]),
+        # Twice the same channels.
+        (lambda x: torch.cat([x, x], 1), [2]),
+        (lambda x: torch.cat([x[:, :3], x[:, 2:]], 1), [2]),
+        # Computed apart, as the groups of a convolution are not.
+        (lambda x: torch.cat([p.relu() for p in x.chunk(4, 1)], 1), [4]),
+        (lambda x: torch.cat([F.conv1d(p, BOX, padding=1) for p in x.chunk(4, 1)], 1), [4, 4, 4]),
+        (lambda x: F.conv1d(x, BOX.expand(4, 1, 3), padding=1, groups=4), [1, 1, 1]),
+        # Channels that become neighbours are read at two positions, however it is written.
+        (lambda x: F.conv1d(torch.stack([x[:, :1], x[:, 1:2]], -1).flatten(2), BOX[..., :2]), [2]),
+        (lambda x: F.conv1d(x[:, :2].mT.reshape(1, 1, -1), BOX[..., :2]), [2]),
+        (lambda x: F.conv1d(torch.cat([x[:, :1], x[:, 1:2]], 2), BOX[..., :2], dilation=16), [2]),
+    ],
+)
+def test_channels_that_part_are_routes_where_they_are_computed_apart(
+    function: Callable[[Tensor], Tensor], counts: list[int]
+) -> None:
+    assert atrous.coverage(Parted(function), (1, 4, 16), at=8).counts.tolist() == counts

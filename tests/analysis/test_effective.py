@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 
 import numpy as np
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 
 import atrous
 from atrous.analysis.effective.curves import box_fit, gaussian_fit, moments
+from atrous.report.json.parts import effective_to_dict
+from atrous.report.results.saving import printed
 
 SHAPES = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
@@ -307,12 +310,30 @@ def test_a_dead_network_is_told_not_divided_by() -> None:
         model[0].bias.fill_(-1e6)
     found = atrous.effective_field(model, (2, 1, 20), batches=1)
     assert found.zero
-    assert (found.area(), found.radius(), found.square(), found.std) == (0, 0, 0, ())
+    assert (found.area(), found.radius(), found.square()) == (0, 0, 0)
+    assert np.isnan([found.std[0], found.centre[0], found.axes[0].std]).all()
+    assert (found.kurtosis, found.axes[0].shape, found.share_of_field()) == ((None,), "few", 0)
+    assert found.axes[0].span is not None
+    assert found.axes[0].span.size == 3
+    assert found.expected_std == pytest.approx(((2 / 3) ** 0.5,))
+    told = effective_to_dict(found)
+    assert (told["centre"], told["std"]) == ([None], [None])
+    json.dumps(told, allow_nan=False)
     assert found.high_contribution() is None
     assert found.energy.sum() == 0
     assert "zero gradient everywhere" in str(found)
+    assert "zero gradient everywhere" in printed(found)
     with pytest.raises(ValueError, match="before must have an energy above 0, got 0 everywhere"):
         found.compare(found)
+
+
+def test_weights_of_zero_are_told() -> None:
+    model = nn.Conv2d(1, 1, 3)
+    nn.init.zeros_(model.weight)
+    found = atrous.effective_field(model, torch.ones(1, 1, 9, 9))
+    assert found.zero
+    assert len(found.std) == len(found.axes) == 2
+    assert "Weights of 0" in found.note
 
 
 class Root(nn.Module):

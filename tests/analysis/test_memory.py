@@ -207,6 +207,61 @@ def test_training_saves_what_autograd_saves(name: str) -> None:
     assert training_memory(model, x).saved == saved_by_a_run(model, x)
 
 
+class First(nn.Module):
+    """The sequence that a recurrent network gives, without its states."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.net(x)[0]
+        return found
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.LSTM(6, 8, batch_first=True),
+        lambda: nn.LSTM(6, 5, 2, bidirectional=True, dropout=0.5),
+        lambda: nn.LSTM(6, 5, proj_size=2, bias=False),
+        lambda: nn.GRU(6, 4, 2),
+        lambda: nn.GRU(6, 4, bidirectional=True, batch_first=True),
+        lambda: nn.RNN(6, 4, nonlinearity="relu"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:TF32 acceleration")
+@pytest.mark.parametrize("steps", [3, 37])
+def test_training_of_a_recurrent_network_saves_every_step(
+    make: Callable[[], nn.Module], steps: int
+) -> None:
+    net = nn.Sequential(nn.Linear(3, 6), First(make()), nn.Tanh())
+    x = torch.randn(*((2, steps) if net[1].net.batch_first else (steps, 2)), 3)
+    # The reserve of a fused kernel is that library's own.
+    with torch.backends.mkldnn.flags(enabled=False):
+        expected = saved_by_a_run(net, x)
+    assert training_memory(net, x).saved == expected
+
+
+def test_an_lstm_saves_seven_values_per_unit_and_step() -> None:
+    # The input of 5; per unit of 3 the four gates, tanh of the cell, and the cell and the output
+    # of the step before.
+    assert training_memory(nn.LSTM(5, 3), (40, 1, 5)).saved == 4 * 40 * (5 + 7 * 3)
+
+
+def test_memory_of_long_sequences_is_that_of_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    for net in (nn.LSTM(6, 8, batch_first=True), nn.GRU(6, 8)):
+        model, x = First(net), (20, 32, 6) if net.batch_first else (32, 20, 6)
+        carried = training_memory(model, x), inference_memory(model, x)
+        with monkeypatch.context() as patch:
+            # Now every sequence is run whole.
+            patch.setattr("atrous.analysis.cost.recurrences._LENGTHS", (80, 90, 100))
+            whole = training_memory(model, x), inference_memory(model, x)
+        assert carried[0].by_module == whole[0].by_module
+        assert carried[0].peak == pytest.approx(whole[0].peak, rel=0.02)
+        assert carried[1] == pytest.approx(whole[1], rel=0.06)
+
+
 class _Held(TorchDispatchMode):
     """The most bytes of storages alive at one time in what really runs, but for `own`."""
 

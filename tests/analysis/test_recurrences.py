@@ -14,8 +14,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import atrous
 from atrous.analysis.fields.field import fields
+from atrous.graph.build import build_program
 from atrous.graph.capture import capture
 from atrous.graph.rule import Call, Unknown, describe
+from atrous.graph.shell import CaptureError
 from atrous.run.regions import run_box
 
 STEPS = 5
@@ -157,3 +159,36 @@ def test_each_half_of_two_directions_keeps_its_side() -> None:
         axis = atrous.receptive_field(model, x).axes[0]
         for output, row in enumerate(rows):
             assert axis.taps(output)[0].tolist() == np.flatnonzero(row).tolist()
+
+
+@pytest.mark.filterwarnings("ignore:The tensor attributes")
+@pytest.mark.parametrize(
+    "net",
+    [
+        nn.LSTM(4, 6, 2, batch_first=True, bidirectional=True),
+        nn.LSTM(4, 6, proj_size=2),
+        nn.GRU(4, 6, batch_first=True),
+        nn.RNN(4, 6, nonlinearity="relu"),
+    ],
+)
+def test_traced_whole_is_as_traced_step_by_step(net: nn.Module) -> None:
+    x = torch.empty(3, 5, 4)
+    found = capture(net, x)
+    with torch.no_grad():
+        plain = build_program(torch.export.export(net.eval(), (x,), strict=False))
+    told = [
+        [(n.name, n.kind, n.shape, n.dtype, n.memory, n.allocated, n.place.calls, n.parameters)
+         for n in program.nodes.values()]
+        for program in (found, plain)
+    ]  # fmt: skip
+    assert told[0] == told[1]
+    assert found.outputs == plain.outputs
+
+
+def test_long_sequences_are_captured_at_once() -> None:
+    # Step by step this takes many minutes.
+    net = nn.LSTM(4, 6, batch_first=True, bidirectional=True)
+    program = capture(net, (2, 100_000, 4))
+    assert program.output().shape == (2, 100_000, 12)
+    with pytest.raises(CaptureError, match="input"):
+        capture(net, (2, 100_000, 5))

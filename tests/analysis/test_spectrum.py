@@ -16,9 +16,7 @@ import atrous
 from atrous.analysis.spectrum.aliasing import (
     covariance,
     energy_on_grid,
-    folded,
     periodogram,
-    power_law,
     power_on_grid,
 )
 from atrous.analysis.spectrum.chains import chain
@@ -349,6 +347,14 @@ def test_alias_energy_is_that_of_filtered_noise_split_at_the_new_nyquist(
     assert found.fraction == pytest.approx(lost / (kept + lost), abs=0.02)
 
 
+def power_law(lengths: tuple[int, ...], exponent: float) -> np.ndarray:
+    """Power on the frequencies of a DFT, its mean 1, none at frequency 0."""
+    squares = np.asarray(sum(np.ix_(*(np.fft.fftfreq(n) ** 2 for n in lengths)), np.zeros(lengths)))
+    squares.flat[0] = np.inf
+    power = squares ** (-exponent / 2)
+    return np.asarray(power / power.mean())
+
+
 def test_alias_energy_on_a_grid_is_exact() -> None:
     weight = seeded(3, 2, 4, 3)
     size, stride, dilation = (15, 21), (3, 2), (2, 1)
@@ -396,20 +402,68 @@ def test_periodogram_finds_a_known_spectrum() -> None:
     assert energy_on_grid(found, (2, 2)).fraction == pytest.approx(expected, rel=0.15)
 
 
-def test_folded_power_is_that_of_the_strided_signal() -> None:
-    x = seeded(60).numpy()
-    every = x[::3]
-    # Averaged over the 3 phases of the stride, the images add up.
-    expected = np.mean([np.abs(np.fft.fft(x[k::3])) ** 2 / 20 for k in range(3)], axis=0)
-    assert every.shape == (20,)
-    np.testing.assert_allclose(folded(np.abs(np.fft.fft(x)) ** 2 / 60, (3,)), expected)
-
-
 def test_covariance_behind_a_stride_is_that_of_the_folded_spectrum() -> None:
-    weight = seeded(2, 3, 5)
-    found = covariance(weight, [2])
-    expected = folded(power_on_grid(found, [60]), [3])
-    np.testing.assert_allclose(power_on_grid(found.kept([3]), [20]), expected, atol=1e-12)
+    found = covariance(seeded(2, 3, 5), [2])
+    # Every third position: the three images of the spectrum add up.
+    images = power_on_grid(found, [60]).reshape(3, 20).mean(0)
+    np.testing.assert_allclose(power_on_grid(found.kept([3]), [20]), images, atol=1e-12)
+
+
+@pytest.mark.parametrize(("exponent", "stride"), [(2.0, 2), (1.0, 3), (0.5, 2), (-1.0, 4)])
+def test_falling_power_is_integrated_from_the_lowest_frequency(
+    exponent: float, stride: int
+) -> None:
+    def integral(a: float, b: float) -> float:
+        p = 1 - exponent
+        return float(np.log(b / a)) if p == 0 else (b**p - a**p) / p
+
+    for length, given in ((64, None), (64, 0.05), (1000, None), (1000, 0.05)):
+        lowest = 2 * pi / length if given is None else given
+        report = atrous.aliasing(
+            nn.Conv1d(1, 1, 1, stride=stride), (1, 1, length), spectrum=exponent, lowest=given
+        )
+        (row,) = report.rows
+        assert row.energy is not None
+        assert row.lowest == pytest.approx((lowest,))
+        beyond = integral(pi / stride, pi) / integral(lowest, pi)
+        assert row.energy.fraction == pytest.approx(beyond, rel=1e-9)
+        assert f"{2 * pi / lowest:.4g}" in str(report)
+
+
+@pytest.mark.parametrize("lengths", [(64, 64), (40, 160)])
+def test_falling_power_in_two_dimensions_is_that_of_a_fine_grid(lengths: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(2, 3, 3, dilation=(2, 1), stride=(1, 2), bias=False), nn.ReLU(), nn.MaxPool2d(2)
+    )
+    weight = net[0].weight.detach()
+    found = [row.energy for row in atrous.aliasing(net, (1, 2, *lengths), spectrum=2.0).rows]
+    fine = [(np.arange(-n, n) + 0.5) * pi / n for n in (1600, 1600)]
+    v, h = np.meshgrid(*fine, indexing="ij", sparse=True)
+    given = 1 / (v**2 + h**2)
+    given[(np.abs(v) < 2 * pi / lengths[0]) & (np.abs(h) < 2 * pi / lengths[1])] = 0
+    response = np.zeros(given.shape)
+    for kernel in weight.flatten(0, 1).numpy():
+        rows = np.exp(-2j * v * np.arange(3)) @ kernel @ np.exp(-1j * h.T * np.arange(3)).T
+        response += np.abs(rows) ** 2 / 3
+    passed = given * response
+    # Its own stride is 1 x 2; what the maximum reads was folded along the last axis before.
+    own = np.abs(h) <= pi / 2
+    folded = np.abs((2 * h + pi) % (2 * pi) - pi)
+    then = (np.abs(v) <= pi / 2) & (folded <= pi / 2)
+    for energy, kept in zip(found, (own, then), strict=True):
+        assert energy is not None
+        assert energy.total == pytest.approx(passed.sum() / given.sum(), rel=1e-3)
+        assert energy.fraction == pytest.approx((passed * ~kept).sum() / passed.sum(), rel=1e-3)
+
+
+def test_lowest_frequency_is_checked() -> None:
+    net = nn.Conv1d(1, 1, 1, stride=2)
+    for spectrum, lowest in (("white", 0.1), (2.0, 0.0), (2.0, 4.0)):
+        with pytest.raises(ValueError, match="lowest must be above 0 and below pi"):
+            atrous.aliasing(net, (1, 1, 64), spectrum=spectrum, lowest=lowest)  # type: ignore[arg-type]
+    (row,) = atrous.aliasing(net, (1, 1, 2), spectrum=2.0).rows
+    assert (row.energy, row.reason) == (None, "no wave fits into 2 positions")
 
 
 def test_aliasing_of_a_model_measured_given_and_through_a_maximum() -> None:

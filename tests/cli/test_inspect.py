@@ -194,3 +194,39 @@ def test_no_arguments_print_the_help_and_version(capsys: pytest.CaptureFixture[s
     assert "inspect" in capsys.readouterr().out
     assert call("--version") == 0
     assert atrous.__version__ in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
+def test_a_type_of_floating_point_is_the_models_too(
+    dtype: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "typed.py").write_text(
+        "import torch\nfrom torch import nn\n\n\ndef net():\n"
+        "    return nn.Sequential(nn.Conv1d(2, 4, 3, padding=1), nn.BatchNorm1d(4))\n\n\n"
+        "def half():\n    return net().bfloat16()\n"
+    )
+    name = f"{tmp_path / 'typed.py'}:net"
+    size = torch.finfo(getattr(torch, dtype)).bits // 8
+    given = ("--input", "2x50", "--dtype", dtype)
+    assert call("inspect", name, *given, "--json") == 0
+    cost = json.loads(capsys.readouterr().out)["cost"]
+    # Weights of 24 + 4 + 4 + 4; the input and both results are there at once.
+    assert cost["weight_bytes"] == size * (24 + 4 + 4 + 4)
+    assert cost["inference_bytes"] == size * 50 * (2 + 4 + 4)
+    assert call("inspect", name, "--against", f"{tmp_path / 'typed.py'}:half", *given) == 0
+    assert call("lint", name, *given, "--isolated") in (0, 1)
+    capsys.readouterr()
+    # Without the option a model is fed what it is made of.
+    assert call("inspect", f"{tmp_path / 'typed.py'}:half", "--input", "2x50", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["cost"]["inference_bytes"] == 2 * 50 * (2 + 4 + 4)
+
+
+def test_an_exported_program_has_its_type(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "net.pt2"
+    net = nn.Conv1d(1, 1, 3).bfloat16().eval()
+    torch.export.save(torch.export.export(net, (torch.zeros(1, 1, 9).bfloat16(),)), file)
+    assert call("inspect", str(file)) == 0
+    assert call("inspect", str(file), "--dtype", "float16") == 2
+    assert "--dtype must be the type that" in capsys.readouterr().err

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import atrous
 from atrous.graph.capture import capture
 from atrous.graph.shell import CaptureError
 
@@ -308,3 +309,65 @@ def test_unknown_nodes_are_told_with_the_nearest() -> None:
     program = capture(nn.Sequential(nn.Conv1d(1, 1, 3)), (1, 1, 9))
     with pytest.raises(KeyError, match=r"got 'conv1b'\. Did you mean 'conv1d'"):
         program.find("conv1b")
+
+
+@pytest.mark.parametrize("ask", [capture, atrous.cost, atrous.effective_field])
+def test_parameters_that_are_not_there_yet_are_told(ask: Callable[..., Any]) -> None:
+    model = nn.Sequential(nn.ReLU(), nn.LazyConv2d(3, 3))
+    with pytest.raises(CaptureError, match=r"'1.weight' of LazyConv2d is not .* Call the model"):
+        ask(model, (1, 3, 16, 16))
+    model(torch.zeros(1, 3, 16, 16))
+    ask(model, (1, 3, 16, 16))
+
+
+class Two(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(1, 1, 3)
+
+    def forward(self, a: Tensor, b: Tensor, size: tuple[int, int] = (1, 1)) -> Tensor:
+        return self.conv(a) + self.conv(b) * size[1]
+
+
+def test_shapes_by_keyword_stand_for_tensors_where_there_are_none() -> None:
+    model, shapes = Two(), {"b": (1, 1, 16), "a": [1, 1, 16]}
+    assert capture(model, shapes).inputs == ("a", "b")
+    assert atrous.receptive_field(model, shapes, input="b").axes[0].size == 3
+    assert atrous.coverage(model, shapes).counts.tolist() == [1, 1, 1]
+    assert atrous.cost(model, shapes).macs == 2 * 3 * 14
+    assert atrous.effective_field(model, shapes).samples == 8
+    assert atrous.inspect(model, shapes, effective=1).to_dict()["stages"]
+    # Beside tensors they are what they are.
+    mixed = {"a": torch.rand(1, 1, 16), "b": torch.rand(1, 1, 16), "size": (1, 2)}
+    assert capture(model, mixed).inputs == ("a", "b")
+    assert atrous.inspect(model, mixed, effective=1).to_dict()["stages"]
+
+
+def test_batches_that_do_not_fit_are_told_with_what_to_do() -> None:
+    loader = [{"image": torch.rand(1, 1, 16), "label": torch.tensor([1])}]
+    with pytest.raises(
+        ValueError, match=r"data must hold what forward\(input\) takes, got 'image'"
+    ):
+        atrous.effective_field(nn.Conv1d(1, 1, 3), loader)
+    found = atrous.effective_field(nn.Conv1d(1, 1, 3), loader, unpack=lambda item: item["image"])
+    assert found.samples == 1
+    pairs = [{"a": torch.rand(2, 1, 16), "b": torch.rand(2, 1, 16)}] * 2
+    assert atrous.effective_field(Two(), pairs, input="b").samples == 4
+
+
+def test_an_empty_output_is_told_not_stumbled_over() -> None:
+    class Empty(nn.Module):
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            return {"none": x[..., 3:3], "all": x * 2}
+
+    x = torch.ones(1, 1, 5)
+    inspected = atrous.inspect(Empty(), x)
+    assert "slice_1" in str(inspected)
+    assert inspected.to_dict()["schema"]
+    field = atrous.receptive_field(Empty(), x).axes[0]
+    assert (field.size, len(field.taps()[0])) == (0, 0)
+    assert atrous.coverage(Empty(), x).counts.size == 0
+    assert atrous.matrix(Empty(), x).structure is None
+    with pytest.raises(ValueError, match=r"node must have a value, but 'slice_1' .* is empty"):
+        atrous.effective_field(Empty(), x)
+    assert atrous.effective_field(Empty(), x, output="all").area() == 1

@@ -77,6 +77,7 @@ def aliasing(
     x: Inputs,
     *,
     spectrum: Literal["white", "measured"] | float = "white",
+    lowest: float | None = None,
 ) -> FoldingReport:
     """How much of what each strided layer of a model computes folds onto other frequencies.
 
@@ -84,16 +85,23 @@ def aliasing(
         model: a module, or a program exported by `torch.export`.
         x: an input as for `receptive_field`; for "measured" tensors with real values.
         spectrum: what each strided layer is given. "white": white noise at its own input. A
-            number a: power `1 / f^a` there (images have about 2). "measured": what reaches it from
-            `x`, all non-linearities included, convolved at stride 1 and averaged over batch and
-            channels; the constant part of a channel does not count.
+            number a: power `1 / f^a` there, f the length of the vector of frequencies. Images have
+            about 2, which is an amplitude of 1 / f; a single row of an image has 1. "measured":
+            what reaches it from `x`, all non-linearities included, convolved at stride 1 and
+            averaged over batch and channels; the constant part of a channel does not count.
+        lowest: with a number as `spectrum`, the lowest frequency that the input of each strided
+            layer holds, in radians per position: `1 / f^a` grows without end towards 0, so the
+            folded share depends on it. Waves below it on every axis are left out. By default one
+            wave over the length of each axis, `2 * pi / length`; the report tells it. Give one
+            to compare inputs of different lengths.
 
     Returns:
         One row per convolution, average or maximum with a stride. A maximum has no response: it is
         told as taking every stride-th position of what the layer before passes.
 
     Raises:
-        ValueError: if `spectrum` is none of these, or "measured" lacks values.
+        ValueError: if `spectrum` is none of these, "measured" lacks values, or `lowest` is out of
+            its range or given with another spectrum.
         CaptureError: if the model cannot run on `x` or cannot be exported.
 
     Example:
@@ -103,6 +111,9 @@ def aliasing(
         layer  kind         stride  aliased
         1      max_pool1d        4    75.0%  not linear: told as its stride behind 0
         2      avg_pool1d        2    18.2%
+
+    Source: Field, Relations between the statistics of natural images and the response properties of
+    cortical cells, JOSA A 1987, for the spectrum of images.
     """
     measured = spectrum == "measured"
     exponent = 0.0
@@ -115,10 +126,16 @@ def aliasing(
             f'spectrum must be "white", "measured" or an exponent, got {spectrum!r}. '
             "Give 2.0 for images."
         )
+    if lowest is not None and (not exponent or not 0 < lowest < pi):
+        raise ValueError(
+            f"lowest must be above 0 and below pi, with a number as spectrum, got {lowest} with "
+            f"{spectrum!r}. Give radians per position, or leave it out for one wave per length."
+        )
     program = capture(model, x)
     values = _measured_values(program, model, x) if measured else None
     name = type(model).__name__
-    return FoldingReport(_folding.folding(program, name, exponent=exponent, inputs=values))
+    found = _folding.folding(program, name, exponent=exponent, lowest=lowest, inputs=values)
+    return FoldingReport(found)
 
 
 def safe_stride(cutoff: float, dilation: int = 1, *, band: float = pi) -> StrideAdvice:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from atrous.analysis.coverage import blind as _blind
 from atrous.analysis.coverage.blind import BlindPerturbation
-from atrous.analysis.coverage.coverage import Position, coverage
+from atrous.analysis.coverage.positions import Position
+from atrous.analysis.coverage.question import coverage
 from atrous.api.arguments import checked_axes, chosen_node
 from atrous.graph.capture import Inputs, capture, given_values
 from atrous.run.regions import run_box
@@ -33,7 +34,7 @@ def hidden_perturbation(
     Noise is put into the holes of the output's field and nowhere else; the captured model is then
     run with and without it, by direct summation: without the algorithms that mix neighbours, as
     Winograd's does, and let rounding through. The output does not change by a bit, and its gradient
-    in the holes is exactly 0. Other outputs do change.
+    in the holes is exactly 0. Other outputs do change, unless a stride leaves the holes to none.
 
     Args:
         model: a module; it is not changed.

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from torch import nn
 from torch.export import ExportedProgram
 
-from atrous.analysis.coverage import coverage as _coverage
-from atrous.analysis.coverage.coverage import Coverage, Position
+from atrous.analysis.coverage import question as _question
+from atrous.analysis.coverage.coverage import Coverage
+from atrous.analysis.coverage.positions import Position
 from atrous.api.arguments import check_depends, checked_axes, chosen_node
 from atrous.graph.capture import Inputs, capture
 
@@ -68,7 +69,7 @@ def coverage(
     """
     program = capture(model, x)
     target = chosen_node(program, node, output)
-    found = _coverage.coverage(
+    found = _question.coverage(
         program,
         target,
         input=input,

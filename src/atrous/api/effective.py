@@ -48,9 +48,10 @@ def effective_field(
     Args:
         model: a module, or a program exported by `torch.export`.
         data: a tensor, a tuple of arguments or a dict of keyword arguments is one batch; a shape,
-            alone or in a tuple of arguments, stands for 8 batches of standard normal numbers; a
-            list, loader or generator gives batches, a dataset samples. Of a batch that is a tuple
-            or list, as (input, target), the first is the input. All batches have one size.
+            alone, in a tuple of arguments or in a dict without tensors, stands for 8 batches of
+            standard normal numbers; a list, loader or generator gives batches, a dataset samples.
+            Of a batch that is a tuple or list, as (input, target), the first is the input; a dict
+            holds keyword arguments. All batches have one size.
         node: a module path ("layer3.0"; "path@2" for its second call) or node name; by default an
             output of the model.
         input: the name of the input that gradients go back to; by default the first.

@@ -11,14 +11,15 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from atrous.analysis.cost.cost import costs
-from atrous.analysis.coverage.coverage import Coverage, coverage
+from atrous.analysis.coverage.coverage import Coverage
+from atrous.analysis.coverage.question import coverage
 from atrous.analysis.effective.effective import EffectiveField
 from atrous.analysis.inspection import Inspection
 from atrous.analysis.kernels import kernels
 from atrous.analysis.spectrum.spectrum import spectrum
 from atrous.analysis.stages import stage_label, stages
 from atrous.api.effective import effective_field
-from atrous.graph.capture import Inputs, floating_type
+from atrous.graph.capture import Inputs, floating_type, is_shape, only_shapes
 from atrous.graph.program import Node, Program
 from atrous.graph.shell import CaptureError
 from atrous.lint.judgement import judge
@@ -116,6 +117,7 @@ class Gathering:
 def _drawn(x: Inputs, batches: int, kind: torch.dtype | None) -> list[Any]:
     """Batches of standard normal numbers in the place of every float tensor of an input."""
     random = torch.Generator().manual_seed(0)
+    plain = isinstance(x, Mapping) and not only_shapes(x)
 
     def like(value: Any) -> Any:
         if isinstance(value, Tensor):
@@ -125,7 +127,9 @@ def _drawn(x: Inputs, batches: int, kind: torch.dtype | None) -> list[Any]:
         if isinstance(value, Mapping):
             return {key: like(item) for key, item in value.items()}
         if isinstance(value, tuple | list):
-            if value and all(isinstance(item, int) for item in value):
+            if is_shape(value):
+                if plain:
+                    return value
                 return torch.randn(tuple(value), generator=random).to(
                     kind or torch.get_default_dtype()
                 )

@@ -11,7 +11,7 @@ from rich.console import Console
 import atrous
 from atrous.cli.against import compared, resolve_all, shift_list
 from atrous.cli.cover import positions, show_coverage
-from atrous.cli.inputs import DEFAULT, Batch, Dtype, ModelName, OfInput, Shapes, inputs
+from atrous.cli.inputs import DEFAULT, Batch, Dtype, ModelName, OfInput, Shapes, in_type, inputs
 from atrous.cli.output import check_writable, output_console
 from atrous.cli.resolve import resolve
 from atrous.report.json import inspection as plain
@@ -33,7 +33,7 @@ def inspect(
     model: ModelName = DEFAULT,
     shapes: Shapes = None,
     batch: Batch = 1,
-    dtype: Dtype = "float32",
+    dtype: Dtype = None,
     node: Annotated[
         str | None, typer.Option(help="Only this node: a module path or a node's name.")
     ] = None,
@@ -161,6 +161,7 @@ def inspect(
     place = positions(at)
     picked = _channels(channels)
     x = inputs(found, model, shapes or [], batch, dtype)
+    found = in_type(found, model, dtype)
     chosen = _axes(axes)
     # What is found is printed when nothing else is on the terminal.
     busy = working(f"inspecting {model}")
@@ -231,7 +232,7 @@ def _set_beside(
     names: list[str],
     shapes: list[str],
     batch: int,
-    dtype: str,
+    dtype: str | None,
     repeats: int,
     shifts: str,
     as_json: bool,
@@ -247,6 +248,7 @@ def _set_beside(
     models = resolve_all(names)
     usual = next((k for k, found in enumerate(models.values()) if found.input_shape), 0)
     x = inputs(list(models.values())[usual], names[usual], shapes, batch, dtype)
+    models = {label: in_type(own, label, dtype) for label, own in models.items()}
     found = compared(models, x, repeats=repeats, shifts=shifts)
     if as_json:
         typer.echo(found.to_json())

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import atrous
-from atrous.cli.inputs import DEFAULT, Batch, Dtype, ModelName, OfInput, Shapes, inputs
+from atrous.cli.inputs import DEFAULT, Batch, Dtype, ModelName, OfInput, Shapes, in_type, inputs
 from atrous.cli.output import check_writable, output_console
 from atrous.cli.resolve import resolve
 from atrous.lint.settings import find_settings, read_settings
@@ -25,7 +25,7 @@ def lint(
     model: ModelName = DEFAULT,
     shapes: Shapes = None,
     batch: Batch = 1,
-    dtype: Dtype = "float32",
+    dtype: Dtype = None,
     of_input: OfInput = None,
     output: Annotated[str | None, typer.Option(help="Judge this output; by default all.")] = None,
     select: Annotated[
@@ -91,6 +91,7 @@ def lint(
     with working(f"loading {model}"):
         resolved = resolve(model)
     x = inputs(resolved, model, shapes or [], batch, dtype)
+    resolved = in_type(resolved, model, dtype)
     with working(f"judging {model}"):
         found = atrous.lint(
             resolved.model, x, input=of_input, output=output, settings=settings,

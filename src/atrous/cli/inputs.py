@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from inspect import signature
 from typing import Annotated, Any
 
@@ -29,13 +30,38 @@ Shapes = Annotated[
     ),
 ]
 Batch = Annotated[int, typer.Option(help="Length of the batch axis.")]
-Dtype = Annotated[str, typer.Option(help="Type of the input, as float32 or int64.")]
+Dtype = Annotated[
+    str | None,
+    typer.Option(
+        help="Type of the input, as bfloat16 or int64; of floating point, of the model too. By "
+        "default the model's own."
+    ),
+]
 OfInput = Annotated[
     str | None, typer.Option("--of", help="Name of the input that fields refer to.")
 ]
 
 
-def inputs(found: Resolved, name: str, shapes: list[str], batch: int, dtype: str) -> Any:
+def in_type(found: Resolved, name: str, dtype: str | None) -> Resolved:
+    """The model with its floating-point values of a type, if that is one of floating point.
+
+    Raises:
+        ValueError: if there is no such type, or an exported program has another.
+    """
+    kind = _type(found, dtype)
+    if dtype is None or not kind.is_floating_point:
+        return found
+    if isinstance(found.model, nn.Module):
+        return replace(found, model=found.model.to(kind))
+    if kind != found.dtype:
+        raise ValueError(
+            f"--dtype must be the type that {name!r} was exported in, {_called(found.dtype)}, got "
+            f"{dtype!r}. Export it in that type."
+        )
+    return found
+
+
+def inputs(found: Resolved, name: str, shapes: list[str], batch: int, dtype: str | None) -> Any:
     """What the model is fed: empty tensors, in a tuple or by keyword.
 
     Raises:
@@ -43,9 +69,7 @@ def inputs(found: Resolved, name: str, shapes: list[str], batch: int, dtype: str
     """
     if batch < 1:
         raise ValueError(f"--batch must be at least 1, got {batch}.")
-    kind = getattr(torch, dtype, None)
-    if not isinstance(kind, torch.dtype):
-        raise ValueError(f"--dtype must be a type of torch, as float32 or int64, got {dtype!r}.")
+    kind = _type(found, dtype)
     if not shapes:
         if found.input_shape is None:
             again = ""
@@ -69,6 +93,19 @@ def inputs(found: Resolved, name: str, shapes: list[str], batch: int, dtype: str
     if named and positional:
         raise ValueError("--input must be given with names for all inputs or for none.")
     return named or tuple(positional)
+
+
+def _type(found: Resolved, dtype: str | None) -> torch.dtype:
+    if dtype is None:
+        return found.dtype
+    kind = getattr(torch, dtype, None)
+    if not isinstance(kind, torch.dtype):
+        raise ValueError(f"--dtype must be a type of torch, as float32 or int64, got {dtype!r}.")
+    return kind
+
+
+def _called(kind: torch.dtype) -> str:
+    return str(kind).removeprefix("torch.")
 
 
 def _sizes(text: str) -> tuple[int, ...]:

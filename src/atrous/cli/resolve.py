@@ -17,7 +17,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from atrous import models
-from atrous.graph.capture import quiet
+from atrous.graph.capture import floating_type, quiet
 from atrous.graph.program import nearest
 
 
@@ -34,6 +34,13 @@ class Resolved:
     model: nn.Module | ExportedProgram
     input_shape: tuple[int, ...] | None
     source: str = ""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of a usual input: the model's own, or that of an exported program's input."""
+        if isinstance(self.model, nn.Module):
+            return floating_type(self.model)
+        return next((value.dtype for value in _given(self.model)), torch.get_default_dtype())
 
 
 def resolve(name: str) -> Resolved:
@@ -127,11 +134,15 @@ def _saved(name: str) -> Resolved:
         raise ValueError(
             f"{name!r} must be a program saved by torch.export.save: {error}."
         ) from error
-    values = [
-        node.meta["val"] for node in program.graph.nodes
-        if node.name in program.graph_signature.user_inputs
-    ]  # fmt: skip
+    values = _given(program)
     return Resolved(program, tuple(values[0].shape) if values else None)
+
+
+def _given(program: ExportedProgram) -> list[torch.Tensor]:
+    """The tensors that an exported program takes, without their values."""
+    names = program.graph_signature.user_inputs
+    values = [node.meta["val"] for node in program.graph.nodes if node.name in names]
+    return [value for value in values if isinstance(value, torch.Tensor)]
 
 
 def _module(place: str) -> Any:

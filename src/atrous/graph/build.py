@@ -17,6 +17,7 @@ from torch.utils import _pytree as pytree
 import atrous.graph.rules  # noqa: F401 - importing registers the rules
 from atrous.graph.memory import Memory, returns_its_input, shared_sources, shares_storage
 from atrous.graph.program import Node, Place, Program, constant_value
+from atrous.graph.recurrences import real_operator
 from atrous.graph.rule import Call, Operand, describe, rules
 from atrous.graph.shell import CaptureError
 
@@ -258,7 +259,7 @@ class _Builder:
     def _call(
         self, node: fx.Node, args: tuple[Any, ...], kwargs: Mapping[str, Any], prefix: str
     ) -> Any:
-        target = _functional(node.target)
+        target = real_operator(_functional(node.target))
         bound = _bind(target, args, kwargs)
         value = node.meta.get("val")
         if isinstance(value, Tensor):

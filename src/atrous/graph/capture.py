@@ -19,7 +19,9 @@ from torch.utils import _pytree as pytree
 
 from atrous.graph.build import build_program
 from atrous.graph.diagnosis import explain
+from atrous.graph.hooks import without_onlookers
 from atrous.graph.program import Program
+from atrous.graph.recurrences import WholeRecurrences
 from atrous.graph.shell import shell_copy
 
 Inputs = Tensor | Sequence[Any] | Mapping[str, Any]
@@ -31,8 +33,9 @@ def capture(model: nn.Module | ExportedProgram, x: Inputs) -> Program:
     Args:
         model: any module that `torch.export` can trace, or a program it has exported.
         x: the input: a tensor, a tuple of positional arguments, a mapping of keyword arguments, or
-            the shape of a single float tensor, as `(1, 3, 224, 224)`. Values do not matter. An
-            exported program without dynamic shapes takes only those it was exported for.
+            the shape of a single float tensor, as `(1, 3, 224, 224)`. In a tuple, and in a mapping
+            that holds no tensor, shapes stand for tensors. Values do not matter. An exported
+            program without dynamic shapes takes only those it was exported for.
 
     Raises:
         ValueError: if an input has no elements, or is quantised or complex.
@@ -40,16 +43,17 @@ def capture(model: nn.Module | ExportedProgram, x: Inputs) -> Program:
 
     The model's parameters, buffers, training flags, hooks and attributes stay as they are, and so
     does the state of the random number generators: the tracing runs on a shell copy that shares the
-    parameters' memory. Forward hooks run as in any call; what they keep elsewhere is theirs.
+    parameters' memory. Hooks that compute something, as weight norms do, take part; those that only
+    look on, as to record values, are tried on zeros, as copies, and left out.
     """
     if isinstance(model, ExportedProgram):
         return _of_exported(model, x)
-    shell = shell_copy(model)
+    shell = without_onlookers(shell_copy(model))
     args, kwargs = arguments(x, floating_type(model))
     kwargs = in_order(model, kwargs)
     with quiet(), same_random_state():
         try:
-            with torch.no_grad():
+            with torch.no_grad(), WholeRecurrences():
                 exported = torch.export.export(shell, args, kwargs, strict=False)
         except Exception as error:
             raise explain(error, model, args, kwargs) from error
@@ -77,6 +81,8 @@ def given_values(
     if isinstance(x, Mapping):
         args = ()
         kwargs = dict(x) if isinstance(model, ExportedProgram) else in_order(model, x)
+        if only_shapes(x):
+            kwargs = {k: _ONLY_A_SHAPE if is_shape(item) else item for k, item in kwargs.items()}
     elif isinstance(x, Tensor):
         args = (x,)
     elif not is_shape(x):
@@ -103,7 +109,9 @@ def _of_exported(exported: ExportedProgram, x: Inputs) -> Program:
         with quiet(), same_random_state():
             try:
                 module = exported.module()
-                return build_program(torch.export.export(module, args, kwargs, strict=False))
+                with WholeRecurrences():
+                    again = torch.export.export(module, args, kwargs, strict=False)
+                return build_program(again)
             except Exception as error:
                 raise explain(error, module, args, kwargs) from error
     shapes = [[tuple(v.shape) for v in values] for values in (expected, given)]
@@ -130,7 +138,8 @@ def arguments(
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The positional and keyword arguments that `x` stands for, checked.
 
-    Shapes, alone or in a tuple of arguments, become tensors of type `dtype`.
+    Shapes, alone, in a tuple of arguments or in a mapping without tensors, become tensors of type
+    `dtype`.
 
     Raises:
         ValueError: if an input has no elements, or is quantised or complex.
@@ -142,6 +151,8 @@ def arguments(
         args = (x,)
     elif isinstance(x, Mapping):
         kwargs = dict(x)
+        if only_shapes(x):
+            kwargs = {k: _of_shape(v, dtype) if is_shape(v) else v for k, v in x.items()}
     elif is_shape(x):
         args = (_of_shape(x, dtype),)
     elif isinstance(x, Sequence) and x and not isinstance(x, str):
@@ -173,6 +184,11 @@ def is_shape(value: Any) -> bool:
         and len(value) > 0
         and all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in value)
     )
+
+
+def only_shapes(x: Mapping[str, Any]) -> bool:
+    """Whether the shapes in a mapping of keyword arguments stand for tensors: it holds none."""
+    return not any(isinstance(leaf, Tensor) for leaf in pytree.tree_leaves(dict(x)))
 
 
 def _of_shape(shape: Any, dtype: torch.dtype | None) -> Tensor:

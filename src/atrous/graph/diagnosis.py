@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from atrous.graph.hooks import without_onlookers
 from atrous.graph.program import is_torch_file
 from atrous.graph.shell import CaptureError, shell_copy
 
@@ -131,7 +132,7 @@ def _run_on_fakes(
 ) -> tuple[Exception | None, str]:
     """Run a copy on tensors without data: the exception if any, and the module it came from."""
     mode = FakeTensorMode(allow_non_fake_inputs=True)
-    shell = shell_copy(model, mode.from_tensor)
+    shell = without_onlookers(shell_copy(model, mode.from_tensor))
     names = {id(module): name for name, module in shell.named_modules()}
     active: list[str] = []
 

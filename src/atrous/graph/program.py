@@ -200,6 +200,14 @@ class Program:
                 needed.update(operand.name for operand in other.operands)
         return [other for other in self.nodes.values() if other.name in needed]
 
+    def ahead(self, node: Node) -> frozenset[str]:
+        """Names of a node and all that is computed from it."""
+        found = {node.name}
+        for other in self.nodes.values():
+            if any(operand.name in found for operand in other.operands):
+                found.add(other.name)
+        return frozenset(found)
+
     def input(self, name: str | None = None) -> Node:
         """An input by its name; by default the first.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from types import CellType, FunctionType
+from types import CellType, FunctionType, ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 
 class CaptureError(RuntimeError):
@@ -26,7 +27,8 @@ def shell_copy(
 ) -> nn.Module:
     """A copy in inference mode that shares parameters and buffers and nothing else.
 
-    Functions kept as attributes or hooks are copied with what they enclose.
+    Functions kept as attributes or hooks are copied with what they enclose, hooks also with the
+    objects that they know by a default or as a global of their module.
 
     Args:
         model: what to copy.
@@ -42,6 +44,13 @@ def shell_copy(
             f"model must be an eager module, got a TorchScript one ({type(model).__name__}). "
             "Pass the module it was made from."
         )
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if is_lazy(tensor):
+            owner = model.get_submodule(name.rpartition(".")[0])
+            raise CaptureError(
+                f"model must have all its parameters, but {name!r} of {type(owner).__name__} is "
+                "not initialised. Call the model once on an input before."
+            )
     shared: dict[int, Any] = {
         id(tensor): stand_in(tensor) for tensor in (*model.parameters(), *model.buffers())
     }
@@ -49,7 +58,7 @@ def shell_copy(
         # Computed tensors kept as attributes cannot be copied with their history.
         shared.setdefault(id(tensor), tensor.detach())
     try:
-        _copy_closures(model, shared)
+        _copy_functions(model, shared)
         shell = copy.deepcopy(model, shared)
     except Exception as error:
         raise CaptureError(
@@ -73,23 +82,24 @@ def _computed(model: nn.Module) -> Iterator[Tensor]:
             pending.extend(value.values() if isinstance(value, dict) else value)
 
 
-def _closures(model: nn.Module) -> Iterator[FunctionType]:
-    """Functions that enclose values, among the modules' attributes and hooks."""
+def _functions(model: nn.Module) -> Iterator[tuple[FunctionType, bool]]:
+    """Functions that keep values among the modules' attributes and hooks; which are hooks."""
     for module in model.modules():
-        for value in vars(module).values():
-            values = value.values() if isinstance(value, dict) else [value]
-            for item in values:
-                if isinstance(item, FunctionType) and item.__closure__:
-                    yield item
+        for name, value in vars(module).items():
+            is_hook = name.endswith("_hooks")
+            for item in value.values() if isinstance(value, dict) else [value]:
+                own = isinstance(item, FunctionType) and not item.__module__.startswith("torch.")
+                if isinstance(item, FunctionType) and (item.__closure__ or (own and is_hook)):
+                    yield item, own and is_hook
 
 
-def _copy_closures(model: nn.Module, memo: dict[int, Any]) -> None:
-    """Enter into `memo` a copy of each function that encloses values, with copies of these."""
-    functions = list(_closures(model))
-    for function in functions:
+def _copy_functions(model: nn.Module, memo: dict[int, Any]) -> None:
+    """Enter into `memo` a copy of each function that keeps values, with copies of these."""
+    functions = dict(_functions(model))
+    for function, is_hook in functions.items():
         own = FunctionType(
             function.__code__,
-            function.__globals__,
+            dict(function.__globals__) if is_hook else function.__globals__,
             function.__name__,
             function.__defaults__,
             tuple(CellType() for _ in function.__closure__ or ()),
@@ -97,12 +107,23 @@ def _copy_closures(model: nn.Module, memo: dict[int, Any]) -> None:
         own.__kwdefaults__ = function.__kwdefaults__
         own.__dict__.update(function.__dict__)
         memo[id(function)] = own
-    # What they enclose may be the model itself, which holds the functions again.
-    for function in functions:
-        cells = memo[id(function)].__closure__
-        for cell, theirs in zip(cells, function.__closure__ or (), strict=True):
-            try:
-                cell.cell_contents = copy.deepcopy(theirs.cell_contents, memo)
-            except Exception:
-                # What cannot be copied is shared.
-                cell.cell_contents = theirs.cell_contents
+    # What they keep may be the model itself, which holds the functions again.
+    for function, is_hook in functions.items():
+        copied = memo[id(function)]
+        for cell, theirs in zip(copied.__closure__ or (), function.__closure__ or (), strict=True):
+            cell.cell_contents = _copied(theirs.cell_contents, memo)
+        if is_hook:
+            for name in {*function.__code__.co_names} & function.__globals__.keys():
+                copied.__globals__[name] = _copied(function.__globals__[name], memo)
+            copied.__defaults__ = _copied(function.__defaults__, memo)
+            copied.__kwdefaults__ = _copied(function.__kwdefaults__, memo)
+
+
+def _copied(value: Any, memo: dict[int, Any]) -> Any:
+    """A copy; the value itself where it cannot be copied, or is a module of Python."""
+    if isinstance(value, ModuleType):
+        return value
+    try:
+        return copy.deepcopy(value, memo)
+    except Exception:
+        return value

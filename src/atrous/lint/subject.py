@@ -10,8 +10,9 @@ from typing import Any
 from torch import nn
 
 from atrous.analysis.coverage.adjoint import layout_for
-from atrous.analysis.coverage.coverage import Coverage, coverage
+from atrous.analysis.coverage.coverage import Coverage
 from atrous.analysis.coverage.crossing import Axes
+from atrous.analysis.coverage.question import coverage
 from atrous.analysis.fields.alignment import Misalignment, misalignments
 from atrous.analysis.fields.field import Field, Traced, traced
 from atrous.analysis.stretches import Stretch, stretches

@@ -16,7 +16,7 @@ from torch.utils import _pytree as pytree
 from atrous.analysis.cost.cost import Costs, costs
 from atrous.analysis.cost.shifts import ShiftError, drawn, shift_errors
 from atrous.analysis.cost.timing import Timing, timed_in_turns
-from atrous.analysis.coverage.coverage import coverage
+from atrous.analysis.coverage.question import coverage
 from atrous.analysis.fields.field import Field, traced
 from atrous.graph.build import labelled_leaves
 from atrous.graph.capture import Inputs, arguments, capture, floating_type, is_shape, quiet

@@ -82,7 +82,8 @@ class Costs:
     matrix product or an attention; padding counts as if it were data, as it is in every library;
     biases, normalisation, activations, pooling and resizing count 0. What masks of attention hide
     counts too. Memory is that of activations, in bytes of their own types: no parameters, no
-    buffers, and nothing that an operator needs inside itself.
+    buffers, and nothing that an operator needs inside itself. Recurrent networks count without the
+    reserves of fused kernels (see `atrous.analysis.cost.metering.training_memory`).
 
     Attributes:
         model: class name of the model.

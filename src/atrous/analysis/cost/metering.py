@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from atrous.analysis.cost.recurrences import EvenSteps
 from atrous.graph.capture import Inputs, arguments, floating_type, quiet, same_random_state
+from atrous.graph.hooks import without_onlookers
 from atrous.graph.memory import storage_key
 from atrous.graph.shell import CaptureError, shell_copy
 
@@ -43,7 +45,9 @@ def training_memory(model: nn.Module, x: Inputs) -> TrainingMemory:
     A copy of the model runs on tensors without data while the life of every storage is logged;
     autograd itself tells what it saves (`torch.autograd.graph.saved_tensors_hooks`). The backward
     pass starts from a gradient of each output. Parameters, buffers and the parameters' gradients
-    are not counted, nor is what an operator needs inside itself.
+    are not counted, nor is what an operator needs inside itself. Recurrent networks count as they
+    are without fused kernels (cuDNN, oneDNN), whose reserves only these know: an LSTM keeps its
+    four gates, its cell before and behind tanh, and its output at every step.
 
     Raises:
         CaptureError: if the model cannot be trained on `x`; says why.
@@ -64,7 +68,10 @@ def training_memory(model: nn.Module, x: Inputs) -> TrainingMemory:
         # A result that is saved must not hold the graph that saves it.
         return tensor.detach()
 
-    with quiet(), same_random_state(), mode, meter, _followed(shell, meter):
+    # Fused kernels keep memory of which only they know the size.
+    plain = torch.backends.mkldnn.flags(enabled=False)
+    steps = EvenSteps(meter.apart)
+    with quiet(), same_random_state(), mode, meter, _followed(shell, meter), plain, steps:
         try:
             for value in pytree.tree_leaves((args, kwargs)):
                 meter.see(value)
@@ -96,7 +103,8 @@ def inference_memory(model: nn.Module, x: Inputs) -> int | None:
     `atrous.analysis.memory.liveness`. None if it does not run on tensors without data.
     """
     mode, shell, meter, (args, kwargs) = _rehearsal(model, x)
-    with quiet(), same_random_state(), mode, meter, torch.no_grad():
+    steps = EvenSteps(meter.apart)
+    with quiet(), same_random_state(), mode, meter, steps, torch.no_grad():
         for value in pytree.tree_leaves((args, kwargs)):
             meter.see(value)
         try:
@@ -112,7 +120,7 @@ def _rehearsal(
 ) -> tuple[FakeTensorMode, nn.Module, _Meter, tuple[tuple[Any, ...], dict[str, Any]]]:
     """A copy of a model, a meter and inputs, all on tensors without data."""
     mode = FakeTensorMode(allow_non_fake_inputs=True)
-    shell = shell_copy(model, mode.from_tensor)
+    shell = without_onlookers(shell_copy(model, mode.from_tensor))
     given: tuple[tuple[Any, ...], dict[str, Any]] = pytree.tree_map(
         lambda v: mode.from_tensor(v) if isinstance(v, Tensor) else v,
         arguments(x, floating_type(model)),
@@ -138,6 +146,26 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._modules: list[tuple[str, ...]] = []
         self._log: list[tuple[int, int]] = []
         self._watched: dict[int, Any] = {}
+        self._told = 0
+        self._paused: _Meter | None = None
+        self._is_paused = False
+
+    def apart(self) -> _Meter:
+        """Another one; while that is active, this one logs nothing new."""
+        found = _Meter(self.owned)
+        found._paused = self
+        return found
+
+    def __enter__(self) -> _Meter:
+        if self._paused is not None:
+            self._paused._is_paused = True
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        super().__exit__(*raised)  # type: ignore[no-untyped-call]
+        if self._paused is not None:
+            self._paused._is_paused = False
 
     def __torch_dispatch__(
         self,
@@ -147,6 +175,8 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         result = func(*args, **(kwargs or {}))
+        if self._is_paused:
+            return result
         for value in pytree.tree_leaves(result):
             self.see(value)
         return result
@@ -175,6 +205,20 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """The number of a tensor's storage in the log; None if it is not counted."""
         self.see(tensor)
         return self._serials.get(storage_key(tensor))
+
+    def size(self, serials: Collection[int | None]) -> int:
+        """Bytes of some storages by their numbers."""
+        return sum(self._sizes[serial] for serial in serials if serial is not None)
+
+    def level(self, left_out: set[int | None]) -> tuple[int, int]:
+        """Bytes that are held now, and the most since this was last asked."""
+        held = peak = 0
+        for k, (serial, sign) in enumerate(self._log):
+            if serial not in left_out:
+                held += sign * self._sizes[serial]
+                peak = max(peak, held) if k >= self._told else held
+        self._told = len(self._log)
+        return held, peak
 
     def summary(self, saved: set[int], left_out: set[int | None]) -> TrainingMemory:
         """The log added up, without the storages left out."""

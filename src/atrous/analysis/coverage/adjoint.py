@@ -1,14 +1,16 @@
 """The structural adjoint: a program backwards from chosen outputs, every weight 1.
 
 A route is a way through the program from position to position; channels are not counted, but a
-route must be possible through channels that are really read. Axes along which positions of the
-input lie hold numbers, one per position; all other axes hold which of their places are touched.
+route must be possible through channels that are really read. What is only moved is no branch:
+channels that are cut apart and put together again are one route, while parts that are computed
+apart, as in a grouped convolution written by hand, are a route each. Axes along which positions of
+the input lie hold numbers, one per position; all other axes hold which of their places are touched.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,7 +26,7 @@ from atrous.analysis.fields.field import default_axes
 from atrous.geometry.lineage import SEVERITY, Status
 from atrous.geometry.relation import Flags
 from atrous.graph.program import Node, Program
-from atrous.graph.rule import Global, Read, Unknown
+from atrous.graph.rule import Global, Movement, Read, Unknown
 
 _LOOSENESS: tuple[Status, ...] = ("exact", "global", "bound", "unknown")
 """What a count is worth, the best first: all that reads everything is counted to the last route,
@@ -129,37 +131,85 @@ def routes_back(
     Raises:
         ValueError: if an operator without a rule lies on the way.
     """
-    arriving: dict[str, dict[bytes, list[Way]]] = {node.name: {b"": [seed]}}
+    arriving: dict[str, list[Way]] = {node.name: [seed]}
     status: Status = "exact"
     cause = ""
     order = list(program.nodes.values())
+    needed = program.ahead(source)
     for at in reversed(order[: order.index(node) + 1]):
-        if at.name not in arriving or at.name == source.name:
+        if at.name not in arriving or at.name not in needed or at.name == source.name:
             continue
-        ways = [_added(group, exact) for group in arriving.pop(at.name).values()]
+        ways = _collected(arriving.pop(at.name), exact)
         if isinstance(at.description, Unknown):
             raise ValueError(
                 f"coverage must follow every operator, but there is no rule for {at.kind!r} at "
                 f"{at.label!r} ({at.description.reason}). Teach it with atrous.rule."
             )
+        moves = isinstance(at.description, Movement)
+        if moves:
+            ways = [
+                way if way.part_of else replace(way, part_of=(at.name, k))
+                for k, way in enumerate(ways)
+            ]
         reads = (replaced or {}).get(at.name) or _reads(at)
-        for read in reads:
+        for number, read in enumerate(reads):
             worst = _status(read, axes[read.operand.name])
-            if local and worst == "global":
+            if read.operand.name not in needed or (local and worst == "global"):
                 continue
             told = False
-            bucket = arriving.setdefault(read.operand.name, {})
             for way in ways:
-                for back in through(read, way, axes[at.name], axes[read.operand.name], exact=exact):
-                    bucket.setdefault(back.channels.tobytes(), []).append(back)
+                backs = through(read, way, axes[at.name], axes[read.operand.name], exact=exact)
+                if moves:
+                    backs = _as_parts(backs, way, read, number, at, axes[at.name])
+                if backs:
+                    arriving.setdefault(read.operand.name, []).extend(backs)
                     told = True
             if told and _LOOSENESS.index(worst) >= max(1, _LOOSENESS.index(status)):
                 # Backwards the first cause on the way from the input comes last.
                 status, cause = worst, at.label
-            if not bucket:
-                del arriving[read.operand.name]
-    found = arriving.get(source.name, {})
-    return Routes(tuple(_added(group, exact) for group in found.values()), status, cause)
+    return Routes(tuple(_collected(arriving.get(source.name, []), exact)), status, cause)
+
+
+def _as_parts(
+    backs: list[Way], way: Way, read: Read, number: int, at: Node, holds: Axes
+) -> list[Way]:
+    """What a movement makes of a way, marked as parts of it.
+
+    Those that one read makes pass by different positions, and so do reads that each fill a part of
+    an axis of positions; reads that each fill some channels pass by the same.
+    """
+    apart = read.segment is not None and spread_axes(holds, read.merge)[read.segment.axis]
+    if len(backs) == 1 and not apart:
+        return [replace(backs[0], part_of=way.part_of)]
+    mark = (at.name, number if apart else -1)
+    return [replace(back, part_of=(*way.part_of, *mark, k)) for k, back in enumerate(backs)]
+
+
+def _collected(ways: list[Way], exact: bool) -> list[Way]:
+    """What arrives at a value: parts put together, those through the same channels added."""
+    parts: dict[tuple[object, ...], list[Way]] = {}
+    for number, way in enumerate(ways):
+        alike = (way.part_of, way.start) if way.part_of else (number,)
+        parts.setdefault(alike, []).append(way)
+    groups: dict[bytes, list[Way]] = {}
+    for some in parts.values():
+        for way in _together(some):
+            groups.setdefault(way.channels.tobytes(), []).append(way)
+    return [_added(group, exact) for group in groups.values()]
+
+
+def _together(parts: list[Way]) -> list[Way]:
+    """Ways that differ in their channels alone, as few as can be with none through one twice."""
+    found: list[Way] = []
+    for way in parts:
+        for k, other in enumerate(found):
+            apart = not (other.channels & way.channels).any()
+            if apart and np.array_equal(other.counts, way.counts):
+                found[k] = replace(other, channels=other.channels | way.channels)
+                break
+        else:
+            found.append(way)
+    return found
 
 
 def _status(read: Read, operand: Axes) -> Status:

@@ -42,7 +42,7 @@ class Blame:
 
 
 class Asked(Protocol):
-    """A question about coverage that can be asked again (see `coverage._Question`)."""
+    """A question about coverage that can be asked again (see `coverage._Filling`)."""
 
     program: Program
     layout: dict[str, Axes]

@@ -29,11 +29,14 @@ class Way:
         channels: which are touched; of length 1 along axes that hold positions.
         counts: the number of routes at each position; of length 1 along axes that do not hold any.
         start: the position at index 0 of `counts`, per axis.
+        part_of: tells ways that are parts of one which was only moved since, by the same positions;
+            empty where something was computed.
     """
 
     channels: Flags
     counts: Counts
     start: tuple[int, ...]
+    part_of: tuple[int | str, ...] = ()
 
     @property
     def mass(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -63,7 +63,8 @@ class RouteTree(Shown):
     """All routes from one output to an input, along one axis.
 
     Operators that pass positions on one by one, as activations and padding do, are no levels of
-    their own: what reads them reads what they read.
+    their own: what reads them reads what they read. Parts of a value that are read side by side are
+    one line of the tree, where a coverage may count a route for each.
 
     Attributes:
         node: the value whose output it is.
@@ -174,15 +175,16 @@ def _walked(program: Program, source: Node, node: Node, at: int, layout: dict[st
     lengths = [1 if flag else n for flag, n in zip(holds, node.shape, strict=True)]
     seed = _single(np.ones(lengths, dtype=bool), tuple(at if flag else 0 for flag in holds))
     waiting: dict[str, dict[int, dict[bytes, Way]]] = {node.name: {at: {b"": seed}}}
-    reads: Reads = {}
+    reads: Reads = {node.name: {at: {}}}
+    needed = program.ahead(source)
     count = 0
     order = list(program.nodes.values())
-    for here in reversed(order[: order.index(node) + 1]):
+    for here in (n for n in reversed(order[: order.index(node) + 1]) if n.name in needed):
         mine = reads.setdefault(here.name, {})
         for position, ways in waiting.pop(here.name, {}).items():
             taken = mine.setdefault(position, {})
             for way in ways.values() if here.name != source.name else ():
-                for operand, there, back in _step(program, here, way, layout):
+                for operand, there, back in _step(program, here, way, layout, needed):
                     known = taken.setdefault(operand, set())
                     count += there not in known
                     known.add(there)
@@ -201,7 +203,7 @@ def _single(channels: Flags, start: tuple[int, ...]) -> Way:
 
 
 def _step(
-    program: Program, node: Node, way: Way, layout: dict[str, Axes]
+    program: Program, node: Node, way: Way, layout: dict[str, Axes], needed: Collection[str]
 ) -> Iterator[tuple[str, int, Way]]:
     """Every position of every operand that one position reads, with the channels touched there."""
     if isinstance(node.description, Unknown):
@@ -210,9 +212,9 @@ def _step(
             f"{node.label!r} ({node.description.reason}). Teach it with atrous.rule."
         )
     for read in node.description.reads if node.description else ():
-        if read.operand.is_constant:
-            continue
         name = read.operand.name
+        if name not in needed:
+            continue
         axis = _moving(program.nodes[name], layout)
         for back in through(read, way, layout[node.name], layout[name], exact=False):
             first = back.start[axis] if axis is not None else 0

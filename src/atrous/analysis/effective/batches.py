@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils.data import DataLoader, Dataset
 
-from atrous.graph.capture import Inputs, arguments, is_shape
+from atrous.graph.capture import Inputs, arguments, is_shape, only_shapes
 
 Batch = tuple[tuple[Any, ...], dict[str, Any]]
 """Positional and keyword arguments of one call of a model."""
@@ -52,8 +52,9 @@ class Batches:
 
         Args:
             data: a tensor, tuple of arguments or dict of keyword arguments is one batch. Shapes,
-                alone or in a tuple, stand for standard normal numbers, drawn on the CPU. A dataset
-                gives batches of one sample, all else that can be iterated its items.
+                alone, in a tuple or in a dict without tensors, stand for standard normal numbers,
+                drawn on the CPU. A dataset gives batches of one sample, all else that can be
+                iterated its items.
             dtype: type of random numbers.
             limit: how many batches at most.
             seed: of random numbers.
@@ -66,6 +67,12 @@ class Batches:
         """
         if limit is not None and limit < 1:
             raise ValueError(f"batches must be at least 1, got {limit}. Leave it out for all.")
+        if isinstance(data, Mapping) and only_shapes(data) and any(map(is_shape, data.values())):
+            names, shapes = list(data), tuple(data.values())
+            count = RANDOM_BATCHES if limit is None else limit
+            drawn = _drawn(shapes, dtype or torch.get_default_dtype(), count, seed)
+            named = (((), dict(zip(names, args, strict=True))) for args, _ in drawn)
+            return cls(f"random normal data (seed {seed})", count, named)
         if isinstance(data, Tensor | Mapping):
             return cls("the given data", 1, iter([checked(data)]))
         if is_shape(data) or (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import nan
 from typing import Literal
 
 import numpy as np
@@ -21,7 +22,7 @@ class Moments:
         mean: the centre of mass.
         std: standard deviation.
         kurtosis: excess kurtosis: 0 for a Gaussian, -1.2 for a box, positive for a peak with long
-            tails; None if all lies at one position.
+            tails; None if all lies at one position, or the profile is 0 everywhere.
     """
 
     mean: float
@@ -55,12 +56,19 @@ class Curve:
         return self.width if self.kind == "gaussian" else ((self.width**2 - 1) / 12) ** 0.5
 
 
+def _no_curve(kind: Literal["gaussian", "box"]) -> Curve:
+    """What fits a profile that is 0 everywhere: nothing."""
+    return Curve(kind, nan, nan, 0.0, 0.0)
+
+
 def moments(profile: Profile) -> Moments:
-    """Moments of a profile that adds up to 1.
+    """Moments of a profile that adds up to 1; NaN if it is 0 everywhere.
 
     >>> moments(np.array([0.25, 0.5, 0.25]))
     Moments(mean=1.0, std=0.7071067811865476, kurtosis=-1.0)
     """
+    if not profile.any():
+        return Moments(nan, nan, None)
     position = np.arange(len(profile), dtype=np.float64)
     mean = float(profile @ position)
     away = position - mean
@@ -82,6 +90,8 @@ def gaussian_fit(profile: Profile) -> Curve:
     (17.3, 4.5, 1.0)
     """
     filled = np.flatnonzero(profile)
+    if not len(filled):
+        return _no_curve("gaussian")
     first, last = int(filled[0]), int(filled[-1])
     if first == last:
         return Curve("gaussian", float(first), 0.0, float(profile[first]), 1.0)
@@ -145,6 +155,8 @@ def box_fit(profile: Profile) -> Curve:
     Curve(kind='box', centre=2.5, width=4.0, height=0.25, r_squared=1.0)
     """
     filled = np.flatnonzero(profile)
+    if not len(filled):
+        return _no_curve("box")
     first, last = int(filled[0]), int(filled[-1])
     y = profile[first : last + 1]
     until = np.concatenate([[0.0], np.cumsum(y)])

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from math import prod
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
-from atrous.analysis.effective.curves import Curve, box_fit, gaussian_fit, moments
+from atrous.analysis.effective.spread import AxisSpread, Energy, counted
 from atrous.analysis.fields.field import Field
 from atrous.shown import Shown
 
@@ -18,117 +16,6 @@ Convention = Literal["absolute", "squared", "positive", "replknet"]
 """What of a gradient g counts (see `EffectiveField.convention`)."""
 
 CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
-
-Energy = npt.NDArray[np.float64]
-
-_GOOD_FIT = 0.95
-_FEWEST = 7
-"""Positions from which on a fit tells something: a curve of three numbers passes near any three
-positions, and a bell and a box look alike on five."""
-
-
-@dataclass(frozen=True)
-class Span:
-    """What one output reads along one input axis, by the theory.
-
-    Attributes:
-        start: the first position it reads, inside the input.
-        stop: one past the last.
-        clipped: whether a border keeps something from it.
-        expected_std: standard deviation of the number of ways to each position, which is what
-            equal positive weights give; None where the field is global.
-    """
-
-    start: int
-    stop: int
-    clipped: bool
-    expected_std: float | None
-
-    @property
-    def size(self) -> int:
-        """Positions from the first to the last."""
-        return self.stop - self.start
-
-
-@dataclass(frozen=True, eq=False)
-class AxisSpread:
-    """How the energy is spread along one input axis.
-
-    Attributes:
-        axis: the input axis.
-        profile: the energy summed over the other axes; adds up to 1.
-        centre: centre of mass, in positions.
-        std: standard deviation, in positions.
-        kurtosis: excess kurtosis: 0 for a Gaussian, -1.2 for a box, positive for a peak with long
-            tails; None if all lies at one position.
-        span: what the output reads by the theory; None if that is unknown.
-    """
-
-    axis: int
-    profile: Energy = field(repr=False)
-    centre: float
-    std: float
-    kurtosis: float | None
-    span: Span | None
-
-    @cached_property
-    def gaussian(self) -> Curve:
-        """The Gaussian nearest to the profile, with its goodness."""
-        return gaussian_fit(self.profile)
-
-    @cached_property
-    def box(self) -> Curve:
-        """The box nearest to the profile, with its goodness."""
-        return box_fit(self.profile)
-
-    @property
-    def positions(self) -> int:
-        """Positions from the first to the last that has any energy."""
-        filled = np.flatnonzero(self.profile)
-        return int(filled[-1] - filled[0]) + 1
-
-    @property
-    def shape(self) -> Literal["gaussian", "box", "neither", "few"]:
-        """Which curve describes the profile; "few" where it has less than 7 positions to tell by.
-
-        The better of the two whose R squared is 0.95 or more, and whose standard deviation is
-        within a quarter of the profile's: squares see the peak, the second moment the tails. A
-        narrow peak on wide tails is neither.
-        """
-        if self.positions < _FEWEST:
-            return "few"
-        good = [
-            curve
-            for curve in (self.gaussian, self.box)
-            if curve.r_squared >= _GOOD_FIT and abs(curve.std - self.std) <= self.std / 4
-        ]
-        return max(good, key=lambda curve: curve.r_squared).kind if good else "neither"
-
-    def __str__(self) -> str:
-        expected = self.span.expected_std if self.span else None
-        beside = f" (equal weights: {expected:.4g})" if expected is not None else ""
-        text = f"centre {self.centre:.4g}, std {self.std:.4g}{beside}"
-        if self.kurtosis is not None:
-            text += f", excess kurtosis {self.kurtosis:+.2f}"
-        shape = self.shape
-        if shape == "few":
-            text += f"; {_counted(self.positions, 'position')}, too few to tell a shape"
-            return text + self._cut()
-        bell, box = self.gaussian, self.box
-        own = f"std {bell.width:.4g}, R2 {bell.r_squared:.3f}"
-        match shape:
-            case "gaussian":
-                text += f"; a Gaussian fits ({own})"
-            case "box":
-                text += (
-                    f"; a box of {box.width:g} fits (R2 {box.r_squared:.3f}), no Gaussian ({own})"
-                )
-            case "neither":
-                text += f"; no Gaussian fits ({own}) and no box (R2 {box.r_squared:.3f})"
-        return text + self._cut()
-
-    def _cut(self) -> str:
-        return "; cut by the border" if self.span and self.span.clipped else ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +37,7 @@ class EffectiveField(Shown):
         energy: the share of each input position, one axis per entry of `axes`; adds up to 1, or is
             0 everywhere (see `zero`).
         total: the sum of what counts, per sample, before it was made to add up to 1.
-        axes: how the energy is spread along each input axis; empty if it is 0 everywhere.
+        axes: how the energy is spread along each input axis.
         theory: the receptive field; None if it is not known.
         note: why it is not known, or ""; what to do if all is 0.
     """
@@ -173,21 +60,21 @@ class EffectiveField(Shown):
     @property
     def zero(self) -> bool:
         """Whether no input position has any weight at all."""
-        return not self.axes
+        return not self.energy.any()
 
     @property
     def centre(self) -> tuple[float, ...]:
-        """Centre of mass along each axis; empty if all is 0."""
+        """Centre of mass along each axis; NaN if all is 0."""
         return tuple(axis.centre for axis in self.axes)
 
     @property
     def std(self) -> tuple[float, ...]:
-        """Standard deviation along each axis; empty if all is 0."""
+        """Standard deviation along each axis; NaN if all is 0."""
         return tuple(axis.std for axis in self.axes)
 
     @property
     def kurtosis(self) -> tuple[float | None, ...]:
-        """Excess kurtosis along each axis; empty if all is 0."""
+        """Excess kurtosis along each axis; None where all lies at one position, or all is 0."""
         return tuple(axis.kurtosis for axis in self.axes)
 
     @property
@@ -322,14 +209,14 @@ class EffectiveField(Shown):
         """The samples and the convention, in words."""
         skipped = f" ({self.skipped} skipped: not finite)" if self.skipped else ""
         return (
-            f"{_counted(self.samples, 'sample')}{skipped} of {self.data}, {_WORDS[self.convention]}"
+            f"{counted(self.samples, 'sample')}{skipped} of {self.data}, {_WORDS[self.convention]}"
         )
 
     def _holding(self, share: float = 0.95) -> str:
         """Where a share of the energy lies, in words."""
         area = self.area(share)
         text = (
-            f"{share:.0%} of the energy on {_counted(area, 'position')}, within radius "
+            f"{share:.0%} of the energy on {counted(area, 'position')}, within radius "
             f"{self.radius(share):.4g}"
         )
         part = self.share_of_field(share)
@@ -388,7 +275,7 @@ class FieldChange(Shown):
         before, after = self.before, self.after
         lines.append(
             f"  {self.share:.0%} of the energy: {before.area(self.share)} -> "
-            f"{_counted(after.area(self.share), 'position')} (x {self.area:.3g}), radius "
+            f"{counted(after.area(self.share), 'position')} (x {self.area:.3g}), radius "
             f"{before.radius(self.share):.4g} -> {after.radius(self.share):.4g} "
             f"(x {self.radius:.3g})"
         )
@@ -403,18 +290,6 @@ _WORDS: dict[Convention, str] = {
     "positive": "mean of gradients above 0",
     "replknet": "mean of gradients above 0 of outputs above 0",
 }
-
-
-def spreads(
-    energy: Energy, axes: tuple[int, ...], spans: tuple[Span | None, ...]
-) -> tuple[AxisSpread, ...]:
-    """How an energy that adds up to 1 is spread along each axis."""
-    found = []
-    for k, (axis, span) in enumerate(zip(axes, spans, strict=True)):
-        profile = energy.sum(axis=tuple(a for a in range(energy.ndim) if a != k))
-        own = moments(profile)
-        found.append(AxisSpread(axis, profile, own.mean, own.std, own.kurtosis, span))
-    return tuple(found)
 
 
 def _rings(values: Energy, middle: list[int]) -> Energy:
@@ -439,10 +314,6 @@ def _check_share(share: float) -> None:
 
 def _ratio(old: float, new: float) -> float:
     return new / old if old else (1.0 if new == old else float("inf"))
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def _listed(channels: tuple[int, ...]) -> str:

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from atrous.analysis.coverage.adjoint import layout_for
-from atrous.analysis.coverage.coverage import coverage
+from atrous.analysis.coverage.question import coverage
 from atrous.analysis.effective.batches import Batch
-from atrous.analysis.effective.effective import Convention, EffectiveField, Energy, Span, spreads
+from atrous.analysis.effective.effective import Convention, EffectiveField
 from atrous.analysis.effective.probing import Mode, Probe
+from atrous.analysis.effective.spread import Energy, Span, spreads
 from atrous.analysis.fields.field import AxisField, Field, traced
 from atrous.geometry.measures import spread
 from atrous.graph.program import Node, Program
-from atrous.graph.rule import Unknown
 
 Progress = Callable[[int, int | None], None]
 """Told after each batch: how many are done, and of how many (None if not known)."""
@@ -59,8 +59,13 @@ class Aim:
 
         Raises:
             ValueError: if there are not as many indices as axes, they are no whole numbers, or
-                there is no such position.
+                there is no such position, or none at all.
         """
+        if 0 in self.target.shape:
+            raise ValueError(
+                f"node must have a value, but {self.target.label!r} of shape {self.target.shape} "
+                "is empty. Choose another with node= or output=."
+            )
         if position is None:
             return tuple(self._middle(axis) for axis in self.positions)
         try:
@@ -120,9 +125,6 @@ class Aim:
         """
         alone = tuple(None if span is None else span.expected_std for span in spans)
         if self.program is None or self.channels is not None or None in alone or len(alone) < 2:
-            return alone
-        if any(isinstance(n.description, Unknown) for n in self.program.behind(self.target)):
-            # Nothing on the way from this input, but counting follows all inputs.
             return alone
         counts = coverage(
             self.program, self.target, input=self.input, axes=self.axes, at=self._asked(at)
@@ -270,10 +272,9 @@ def measured(
         )
     total = float(added.sum())
     note = "" if probe.reason is None else f"field unknown: {probe.reason}"
-    theory = aim.field
+    theory, spans = aim.field, aim.spans(at)
     if total > 0:
         energy = added / total
-        spans = aim.spans(at)
         if mode == "current":
             beyond = _beyond(energy, spans)
             if beyond > _ROUNDING:
@@ -283,9 +284,8 @@ def measured(
                     f"field unknown in this mode: {beyond:.2%} of the energy lies outside that of "
                     "inference, as where batch normalisation in training reads its whole batch"
                 )
-        found = spreads(energy, aim.axes, spans)
     else:
-        energy, found = np.zeros_like(added), ()
+        energy = np.zeros_like(added)
         note = _why_zero(samples, skipped, half)
     return EffectiveField(
         node=probe.node or aim.target.label,
@@ -299,7 +299,7 @@ def measured(
         skipped=skipped,
         energy=energy,
         total=total / max(samples, 1),
-        axes=found,
+        axes=spreads(energy, aim.axes, spans),
         theory=theory,
         note=note,
     )
@@ -317,8 +317,8 @@ def _why_zero(samples: int, skipped: int, half: bool) -> str:
     if half:
         return "Half precision may have rounded it to 0: try float32."
     return (
-        "Activations that are off, as of a dead ReLU, let nothing through: try other data, "
-        "channels or another position with at=."
+        "Weights of 0 and activations that are off, as of a dead ReLU, let nothing through: try "
+        "other data, channels or another position with at=."
     )
 
 

@@ -16,6 +16,7 @@ from atrous.analysis.effective.batches import Batch
 from atrous.graph.build import labelled_leaves
 from atrous.graph.capture import capture, in_order
 from atrous.graph.evaluation import evaluate
+from atrous.graph.hooks import without_onlookers
 from atrous.graph.program import Node, Place, Program, nearest
 from atrous.graph.shell import CaptureError, shell_copy
 
@@ -278,7 +279,7 @@ def _runner(model: nn.Module, device: torch.device) -> nn.Module:
         return tensor.detach().clone()
 
     with torch.inference_mode(False):
-        return shell_copy(model, stand_in).to(device)
+        return without_onlookers(shell_copy(model, stand_in)).to(device)
 
 
 def _device_of(model: nn.Module | ExportedProgram, batch: Batch) -> torch.device:
@@ -299,7 +300,15 @@ def _shapes(batch: Batch) -> tuple[tuple[int, ...], ...]:
 def _input_names(runner: nn.Module | None, batch: Batch) -> tuple[str, ...]:
     """Names of the tensors that a model is given, by the parameters of its forward."""
     assert runner is not None
-    bound = inspect.signature(runner.forward).bind(*batch[0], **batch[1])
+    signature = inspect.signature(runner.forward)
+    try:
+        bound = signature.bind(*batch[0], **batch[1])
+    except TypeError as error:
+        got = f"{len(batch[0])} arguments" if batch[0] else ", ".join(map(repr, batch[1]))
+        raise ValueError(
+            f"data must hold what forward({', '.join(signature.parameters)}) takes, got {got}: "
+            f"{error}. Turn an item into the model's input with unpack=."
+        ) from error
     found: dict[int, str] = {}
     for name, value in bound.arguments.items():
         tensors = [leaf for leaf in pytree.tree_leaves(value) if isinstance(leaf, Tensor)]

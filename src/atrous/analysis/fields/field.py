@@ -82,6 +82,10 @@ class AxisField(Shown):
     def taps(self, output: int | tuple[int, ...] | None = None) -> tuple[Ints, Counts]:
         """Positions read along this axis, ascending, and the number of ways to each.
 
+        Ways are counted along this axis alone, and parts of a value in which it lies alike, as in a
+        concatenation of a value with itself, once: `atrous.coverage` counts them in all dimensions,
+        one by one.
+
         Args:
             output: an index along `output_axis`, or one along each of `output_axes`: what that
                 output really reads, borders included. By default the taps away from the borders,
@@ -93,6 +97,9 @@ class AxisField(Shown):
         """
         self.check_known()
         if output is None:
+            if not self.lineage.length:
+                # Nothing is put out, so nothing is read.
+                return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
             taps = self.lineage.taps(self._typical, clipped=False)
             # What only wraps around an end is read at no other place than its own.
             return taps if len(taps[0]) else self.lineage.taps(self._typical)

@@ -131,7 +131,7 @@ class LinearMap(Shown):
 
         Where borders are exceptions, its `rows` are the outputs between which it holds.
         """
-        if len(self.input_shape) != len(self.output_shape):
+        if len(self.input_shape) != len(self.output_shape) or 0 in self.output_shape:
             return (None,) * len(self.axes)
         entries = toeplitz.entries(self.matrix, self.output_shape, self.input_shape)
         return tuple(toeplitz.shift(entries, axis) for axis in self.axes)

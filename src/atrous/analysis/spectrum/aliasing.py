@@ -120,34 +120,6 @@ def energy_on_grid(power: Floats, strides: Sequence[int]) -> AliasEnergy:
     return AliasEnergy(float(power.sum()) * scale, float(power[mask].sum()) * scale)
 
 
-def folded(power: Floats, strides: Sequence[int]) -> Floats:
-    """The power spectrum at every stride-th position: the images added up.
-
-    Raises:
-        ValueError: if a length is not a multiple of its stride.
-    """
-    for axis, stride in enumerate(strides):
-        length = power.shape[axis]
-        if length % stride:
-            raise ValueError(f"lengths must be multiples of the strides, got {length} by {stride}.")
-        shape = (*power.shape[:axis], stride, length // stride, *power.shape[axis + 1 :])
-        power = power.reshape(shape).mean(axis=axis)
-    return power
-
-
-def power_law(lengths: Sequence[int], exponent: float) -> Floats:
-    """Power `1 / |w|^exponent` on the frequencies of a DFT of these lengths, its mean 1.
-
-    There is none at frequency 0, where the law has a pole: how much power lies low depends on the
-    longest wave that fits, so on the lengths. Images have about exponent 2 (Field, 1987).
-    """
-    squares = reduce(np.add.outer, [np.fft.fftfreq(n) ** 2 for n in lengths])
-    at = np.asarray(squares)
-    power = np.zeros(at.shape)
-    power[at > 0] = at[at > 0] ** (-exponent / 2)
-    return power / power.mean() if power.any() else power
-
-
 def periodogram(values: Tensor, axes: int) -> Floats:
     """The power spectrum of a signal, averaged over all but its last `axes` axes.
 

@@ -12,11 +12,9 @@ from atrous.analysis.spectrum.aliasing import (
     AliasEnergy,
     covariance,
     energy_on_grid,
-    folded,
     periodogram,
-    power_law,
-    power_on_grid,
 )
+from atrous.analysis.spectrum.falling import PowerLaw, energy_of_law
 from atrous.analysis.spectrum.spectrum import kernel_of
 from atrous.graph.evaluation import evaluate
 from atrous.graph.kernel import Kernel
@@ -37,6 +35,8 @@ class FoldedRow:
         is_linear: whether it is told with its own weights; a maximum has none, and is told as
             taking every stride-th position of what it reads.
         through: the layer whose weights shape what such a maximum reads; "" if there is none.
+        lowest: per axis, the lowest frequency of a `1 / f^a` input, in radians per position of what
+            the weights read; empty for other inputs.
         energy: what is folded; None where it cannot be told.
         reason: why not.
     """
@@ -48,6 +48,7 @@ class FoldedRow:
     stride: tuple[int, ...]
     is_linear: bool
     through: str
+    lowest: tuple[float, ...]
     energy: AliasEnergy | None
     reason: str = ""
 
@@ -72,6 +73,7 @@ def folding(
     model: str,
     *,
     exponent: float = 0.0,
+    lowest: float | None = None,
     inputs: Mapping[str, Tensor] | None = None,
 ) -> Folding:
     """The alias energy of every strided layer.
@@ -81,6 +83,8 @@ def folding(
         model: what to call it.
         exponent: power `1 / |w|^exponent` at each strided layer's own input, white for 0, its
             channels uncorrelated.
+        lowest: the lowest frequency that such an input holds, in radians per position; by default
+            that of one wave over the length of each axis.
         inputs: the model's inputs by name: the values that reach each layer are measured instead.
     """
     strided = [(node, steps) for node in program.nodes.values() if (steps := _strides(node))]
@@ -92,12 +96,16 @@ def folding(
     for node, steps in strided:
         kernel = kernel_of(node)
         before = None if kernel is not None else _before(program, node, tuple(steps))
-        energy, reason = None, ""
+        energy, reason, law = None, "", None
         try:
             if inputs is not None:
                 energy = _measured(values[node.operands[0].name], kernel, steps)
             else:
-                energy = _given(program, node, kernel, before, steps, exponent)
+                if exponent:
+                    source = node if before is None else before
+                    shape = program.nodes[source.operands[0].name].shape
+                    law = PowerLaw.fitting(exponent, [shape[axis] for axis in steps], lowest)
+                energy = _given(kernel, before, tuple(steps.values()), law)
         except (NotImplementedError, ValueError) as error:
             reason = str(error)
         rows.append(
@@ -109,6 +117,7 @@ def folding(
                 tuple(steps.values()),
                 kernel is not None,
                 before.label if before is not None and inputs is None else "",
+                law.lowest if law is not None else (),
                 energy,
                 reason,
             )
@@ -144,32 +153,20 @@ def _before(program: Program, node: Node, axes: tuple[int, ...]) -> Node | None:
 
 
 def _given(
-    program: Program,
-    node: Node,
-    kernel: Kernel | None,
-    before: Node | None,
-    steps: Mapping[int, int],
-    exponent: float,
+    kernel: Kernel | None, before: Node | None, strides: tuple[int, ...], law: PowerLaw | None
 ) -> AliasEnergy:
-    strides = tuple(steps.values())
-    source = program.nodes[node.operands[0].name]
+    """What strides fold of an input with a power law, of white noise if there is none."""
     first = kernel
     earlier = (1,) * len(strides)
     if before is not None:
         first = kernel_of(before)
         assert first is not None
-        source, earlier = program.nodes[before.operands[0].name], first.stride
-    lengths = [source.shape[axis] for axis in steps]
-    if exponent == 0:
-        weights = torch.ones((1,) * (2 + len(strides))) if first is None else first.weights()
-        found = covariance(weights, earlier if first is None else first.dilation)
+        earlier = first.stride
+    weights = torch.ones((1,) * (2 + len(strides))) if first is None else first.weights()
+    found = covariance(weights, earlier if first is None else first.dilation)
+    if law is None:
         return found.kept(earlier).energy(strides)
-    # Whole multiples of the stride before, so that its images fall on the grid.
-    lengths = [max(n - n % s, s) for n, s in zip(lengths, earlier, strict=True)]
-    power = power_law(lengths, exponent)
-    if first is not None:
-        power = power * power_on_grid(covariance(first.weights(), first.dilation), lengths)
-    return energy_on_grid(folded(power, earlier), strides)
+    return energy_of_law(law, found, strides, earlier)
 
 
 def _measured(values: Tensor, kernel: Kernel | None, steps: Mapping[int, int]) -> AliasEnergy:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import floor, log10
 
-from atrous.analysis.coverage.coverage import Coverage, coverage
+from atrous.analysis.coverage.coverage import Coverage
+from atrous.analysis.coverage.question import coverage
 from atrous.analysis.stretches import Stretch
 from atrous.geometry.primitives import Window
 from atrous.geometry.relation import Relation

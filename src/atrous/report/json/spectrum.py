@@ -38,6 +38,7 @@ def folding_to_dict(found: Folding) -> dict[str, Any]:
                 "stride": list(row.stride),
                 "is_linear": row.is_linear,
                 "through": row.through,
+                "lowest": list(row.lowest),
                 "aliased": None if row.energy is None else _number(row.energy.fraction),
                 "reason": row.reason,
             }

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atrous.analysis.effective.effective import AxisSpread, EffectiveField
+from atrous.analysis.effective.effective import EffectiveField
+from atrous.analysis.effective.spread import AxisSpread
 from atrous.report.plot.canvas import axes_for, bound, colour_bar, plain, ramp_map, whole_ticks
 from atrous.report.plot.checking import check_drawn
 from atrous.report.views.colours import LINES, QUIET, RAMP

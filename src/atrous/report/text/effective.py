@@ -7,7 +7,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from atrous.analysis.effective.effective import AxisSpread, EffectiveField
+from atrous.analysis.effective.effective import EffectiveField
+from atrous.analysis.effective.spread import AxisSpread
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _COLOURS = {"gaussian": "green", "box": "cyan", "neither": "yellow", "few": "dim"}
@@ -70,7 +71,7 @@ def profile(axis: AxisSpread, width: int) -> str:
         # Means over parts of nearly the same length.
         edges = np.linspace(0, len(values), width + 1).round().astype(int)
         values = np.add.reduceat(values, edges[:-1]) / np.diff(edges)
-    top = float(values.max())
+    top = float(values.max()) or 1.0
     return "".join(_BARS[int(np.ceil(v / top * (len(_BARS) - 1)))] for v in values)
 
 

@@ -75,6 +75,9 @@ def folding_table(found: Folding) -> RenderableType:
     table.add_column("layer", overflow="fold")
     table.add_column("kind", no_wrap=True)
     table.add_column("stride", justify="right", no_wrap=True)
+    falling = any(row.lowest for row in found.rows)
+    if falling:
+        table.add_column("longest wave", justify="right", no_wrap=True)
     table.add_column("aliased", justify="right", no_wrap=True)
     table.add_column("")
     for row in found.rows:
@@ -85,6 +88,7 @@ def folding_table(found: Folding) -> RenderableType:
             Text(row.label),
             row.kind,
             "x".join(map(str, row.stride)),
+            *(["x".join(f"{2 * pi / w:.4g}" for w in row.lowest)] if falling else []),
             "" if row.energy is None else f"{row.energy.fraction:.1%}",
             Text(note),
         )
