@@ -500,3 +500,21 @@ def test_channels_that_part_are_routes_where_they_are_computed_apart(
     function: Callable[[Tensor], Tensor], counts: list[int]
 ) -> None:
     assert atrous.coverage(Parted(function), (1, 4, 16), at=8).counts.tolist() == counts
+
+
+def test_a_gate_spread_over_the_map_by_hand_is_one_gate() -> None:
+    class Gate(nn.Module):
+        def __init__(self, spread: bool) -> None:
+            super().__init__()
+            self.spread = spread
+
+        def forward(self, x: Tensor) -> Tensor:
+            gate = x.mean((2, 3)).view(1, -1, 1, 1)
+            gate = gate.expand_as(x) if self.spread else gate
+            return F.avg_pool2d(x * gate, 3, stride=1)
+
+    x = torch.rand(1, 4, 9, 9)
+    by_hand, broadcast = (atrous.coverage(Gate(spread), x, at=(3, 3)) for spread in (True, False))
+    assert (by_hand.on_input() == broadcast.on_input()).all()
+    # Nine places of the map, each once through the map and once through the gate of all places.
+    assert by_hand.on_input().sum() == 9 + 9 * 81

@@ -68,7 +68,47 @@ def position_axes(program: Program, axes: Mapping[str, tuple[int, ...]]) -> dict
         for read in _reads(node):
             mine |= _moving_through(read, found[read.operand.name], node)
         found[name] = tuple(mine.tolist())
+    _lay_out_repeats(program, found)
     return found
+
+
+def _lay_out_repeats(program: Program, found: dict[str, Axes]) -> None:
+    """Let axes along which one value is repeated hold positions where all who read them hold some:
+    a gate spread over a map is one gate at all positions, not as many channels."""
+    readers: dict[str, list[tuple[Node, Read]]] = {}
+    for node in reversed(list(program.nodes.values())):
+        mine = list(found[node.name])
+        for axis, length in enumerate(node.shape):
+            if length > 1 and not mine[axis] and _repeats(node, axis):
+                behind = readers.get(node.name, ())
+                mine[axis] = bool(behind) and all(
+                    _keeps_as_positions(read, axis, found[reader.name]) for reader, read in behind
+                )
+        found[node.name] = tuple(mine)
+        for read in _reads(node):
+            readers.setdefault(read.operand.name, []).append((node, read))
+
+
+def _keeps_as_positions(read: Read, axis: int, holds: Axes) -> bool:
+    """Whether a reader has an operand's axis as one of its own axes of positions."""
+    return (
+        read.split is None
+        and read.merge is None
+        and any(
+            link is not None and link.axis == axis and link.relation.is_identity and holds[own]
+            for own, link in enumerate(read.links)
+        )
+    )
+
+
+def _repeats(node: Node, axis: int) -> bool:
+    """Whether every position along an axis is a copy of the same value."""
+    if not isinstance(node.description, Movement):
+        return False
+    links = [read.links[axis] for read in _reads(node) if read.merge is None]
+    return len(links) == 1 and (
+        links[0] is None or (links[0].relation.is_constant and links[0].relation.inputs == 1)
+    )
 
 
 def layout_for(program: Program, source: Node, axes: tuple[int, ...]) -> dict[str, Axes]:
@@ -93,9 +133,13 @@ def _moving_through(read: Read, operand: Axes, node: Node) -> Flags:
     if read.merge is None:
         return np.array(moving, dtype=bool)
     parts = iter(moving)
-    return np.array(
-        [max([next(parts) for _ in own], default=False) for own in read.merge], dtype=bool
-    )
+    found = []
+    for own in read.merge:
+        flags = [(length, next(parts)) for length in own]
+        # One position beside many channels, as after global pooling, leaves channels.
+        longest = max(own, default=1)
+        found.append(any(moves for length, moves in flags if length > 1 or longest == 1))
+    return np.array(found, dtype=bool)
 
 
 def _reads(node: Node) -> list[Read]:
