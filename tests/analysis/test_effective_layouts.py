@@ -102,6 +102,9 @@ def test_random_networks_are_measured(number: int) -> None:
         return
     found = atrous.effective_field(network, x)
     for axis in found.axes:
-        assert axis.span is not None
+        if axis.span is None:
+            # The output in the centre reads padding alone.
+            assert not found.energy.any()
+            continue
         outside = np.r_[axis.profile[: axis.span.start], axis.profile[axis.span.stop :]]
         assert not outside.any()

@@ -25,14 +25,19 @@ class Two(nn.Module):
 X = (torch.zeros(1, 1, 16), torch.zeros(1, 1, 16))
 
 
-@pytest.mark.parametrize(
-    "ask", [atrous.receptive_field, atrous.coverage, atrous.routes, atrous.lint]
-)
+@pytest.mark.parametrize("ask", [atrous.receptive_field, atrous.coverage, atrous.routes])
 def test_an_input_that_does_not_reach_the_output_is_told(ask: Callable[..., object]) -> None:
     says = "the output' does not depend on 'b'. Other inputs: 'a'. Choose another with input="
     with pytest.raises(ValueError, match=says):
         ask(Two(), X, input="b")
     ask(Two(), X, input="a")
+
+
+def test_lint_judges_the_outputs_an_input_reaches() -> None:
+    assert len(atrous.lint(Two(), X, input="b").outputs) == 1
+    first = atrous.lint(Two(), X, input="a").outputs[0]
+    with pytest.raises(ValueError, match=f"'{first}' does not depend on 'b'"):
+        atrous.lint(Two(), X, input="b", output=first)
 
 
 def test_an_output_in_padding_alone_reads_nothing_and_is_no_error() -> None:
