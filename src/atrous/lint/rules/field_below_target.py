@@ -91,11 +91,12 @@ def _missing(
 ) -> Iterator[tuple[int, str]]:
     """By how much the field is too small, and how to say so."""
     before, after = field.reach
-    seen = f"{before:,} before and {after:,} after"
+    # Picked out of a sequence, it has no position of its own to look to the sides from.
+    seen = "" if field.output_axis is None else f" ({before:,} before and {after:,} after)"
     if size is not None and field.size < size:
         yield (
             size - field.size,
-            f"the output reads {field.size:,} positions along axis {field.axis} ({seen}), "
+            f"the output reads {field.size:,} positions along axis {field.axis}{seen}, "
             f"{size:,} are declared",
         )
     if reach is None:
