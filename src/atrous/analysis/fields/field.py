@@ -220,11 +220,14 @@ class Field(Shown):
             if axis.status == "unknown":
                 lines.append(f"  axis {axis.axis}: unknown ({axis.cause})")
                 continue
-            text = (
-                f"  axis {axis.axis}: size {size}, stride {stride}, start {axis.start}, "
-                f"reach {axis.reach[0]} before and {axis.reach[1]} after, {axis.status}"
+            where = (
+                f"stride {stride}, start {axis.start}, "
+                f"reach {axis.reach[0]} before and {axis.reach[1]} after"
+                if axis.output_axes
+                else f"from {axis.start} on, the same for every output"
             )
-            lines.append(text + (f" ({axis.cause})" if axis.cause else ""))
+            cause = f" ({axis.cause})" if axis.cause else ""
+            lines.append(f"  axis {axis.axis}: size {size}, {where}, {axis.status}{cause}")
         return "\n".join(lines)
 
 

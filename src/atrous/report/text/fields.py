@@ -37,7 +37,7 @@ def size_of(axis: AxisField) -> str:
 def stride_of(axis: AxisField) -> str:
     """Input steps per output step: "2", "1/2"; "-" where the field does not move."""
     own = _own(axis)
-    if own is None:
+    if own is None or not own.output_axes:
         return "-"
     slow, fast = own.strides
     return _fraction(fast) if slow == fast else f"{_fraction(slow)}-{_fraction(fast)}"
@@ -50,9 +50,9 @@ def start_of(axis: AxisField) -> str:
 
 
 def reach_of(axis: AxisField) -> str:
-    """Positions before its own and after it: "15+15"."""
+    """Positions before its own and after it: "15+15"; "-" where it has no position of its own."""
     own = _own(axis)
-    if own is None:
+    if own is None or not own.output_axes:
         return "-"
     before, after = own.reach
     return f"{before}+{after}" if after >= 0 else f"{before}+({after})"
