@@ -1,0 +1,1 @@
+"""Rewrite models so that other designs of them give the same values."""

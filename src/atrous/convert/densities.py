@@ -1,0 +1,80 @@
+"""Which values become denser, and by how much, for an output of a smaller stride."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from atrous.convert.strides import Along, Strides
+from atrous.graph.program import Node, Program
+
+Densities = tuple[int, ...]
+"""Of a value's axes, dense positions per position; 1 for an axis that holds none."""
+
+
+class DensifyError(ValueError):
+    """A model that cannot be made dense as asked; the message says where, why and what to do."""
+
+
+def densities(
+    program: Program,
+    strides: Mapping[str, Strides],
+    wanted: Mapping[int, int],
+    targets: Sequence[Node],
+) -> dict[str, Densities]:
+    """Of every value, how much denser its positions are to lie.
+
+    What the targets are computed from is to lie at the wanted stride, where it lies further apart.
+    What is computed of them besides is as it was: it reads the grid.
+
+    Args:
+        program: the captured model.
+        strides: of every value, the strides of its axes.
+        wanted: the largest stride along each axis of the input.
+        targets: the values that are to have it.
+
+    Raises:
+        DensifyError: if a stride on the way is no multiple of the wanted one.
+    """
+    needed = {node.name for target in targets for node in program.behind(target)}
+    found = {}
+    for name, node in program.nodes.items():
+        if name not in needed:
+            found[name] = (1,) * len(node.shape)
+            continue
+        found[name] = tuple(_density(own, wanted, node) for own in strides[name])
+    return found
+
+
+def _density(own: Along | None, wanted: Mapping[int, int], node: Node) -> int:
+    if own is None or own.stride <= wanted[own.axis]:
+        return 1
+    density = own.stride / wanted[own.axis]
+    if density.denominator != 1:
+        raise DensifyError(
+            f"output_stride must divide every larger stride of the model, got {wanted[own.axis]}, "
+            f"but the positions of {node.label!r} lie {own.stride} apart. Choose a divisor of "
+            f"{own.stride.numerator}."
+        )
+    return int(density)
+
+
+def last_positions(program: Program, strides: Mapping[str, Strides], output: Node) -> Node:
+    """The output if it holds positions along all axes that hold some, or else the last value
+    behind it that does, before anything brings maps to a size of its own."""
+    count = max(sum(s is not None for s in own) for own in strides.values())
+    sized: set[str] = set()
+    found = None
+    for node in program.behind(output):
+        own = strides[node.name]
+        if any(own[k] is not None for k in getattr(node.description, "sized", ())) or any(
+            operand.name in sized for operand in node.operands
+        ):
+            sized.add(node.name)
+        if sum(s is not None for s in strides[node.name]) == count:
+            if node is output:
+                return node
+            if node.name not in sized:
+                found = node
+    if found is None:
+        raise DensifyError("the model must have a value that holds positions, and has none.")
+    return found

@@ -1,0 +1,277 @@
+"""Which module has to change so that values become dense, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Literal
+
+from torch import nn
+
+from atrous.convert.densities import Densities
+from atrous.convert.strides import Strides, axis_links
+from atrous.geometry.primitives import Window
+from atrous.graph.program import Node, Program
+from atrous.graph.rule import Pointwise, Read
+
+How = Literal["settings", "borders", "phases", "grid"]
+"""By other settings; by a convolution with borders of its own; phase by phase; the grid alone."""
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One module that has to change.
+
+    Attributes:
+        path: the module.
+        how: what is done to it.
+        before: density of what it reads, per axis of positions.
+        after: density of its result.
+        stride: dense positions of what it reads per dense position of the result.
+        axes: the axes of positions of what it reads and of its result, counted from the end.
+        nodes: the calls in it that make this necessary.
+        windows: the window along each axis, where it changes by its settings.
+    """
+
+    path: str
+    how: How
+    before: Densities
+    after: Densities
+    stride: tuple[Fraction, ...]
+    axes: tuple[tuple[int, ...], tuple[int, ...]]
+    nodes: tuple[Node, ...]
+    windows: tuple[Window, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that has to change.
+
+    Attributes:
+        changes: the modules, none inside another.
+        pooled: calls that read all positions and go on doing so.
+        stuck: calls outside of any module that could change.
+    """
+
+    changes: tuple[Change, ...]
+    pooled: tuple[Node, ...]
+    stuck: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Side:
+    """How a value lies at the border of a module: densities and strides of its axes."""
+
+    axes: tuple[int, ...]
+    density: Densities
+    strides: tuple[Fraction, ...]
+
+
+class Planner:
+    """Finds the smallest modules that can change.
+
+    Args:
+        program: the captured model.
+        model: the model itself.
+        strides: of every value, the strides of its axes.
+        densities: of every value, how much denser it is to be.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        model: nn.Module,
+        strides: Mapping[str, Strides],
+        densities: Mapping[str, Densities],
+    ) -> None:
+        self.program = program
+        self.modules = dict(model.named_modules())
+        self.strides, self.densities = strides, densities
+
+    def plan(self, *, pool_grid: bool) -> Plan:
+        """The plan.
+
+        Args:
+            pool_grid: whether what reads all positions reads those of the grid only.
+        """
+        wanted: dict[str, list[Node]] = {}
+        pooled = []
+        for node in self.program.nodes.values():
+            reduces = self._reduces(node)
+            if reduces and not pool_grid:
+                pooled.append(node)
+            elif reduces or self._differs(node):
+                wanted.setdefault(node.place.module, []).append(node)
+        changes: dict[str, Change] = {}
+        stuck: list[Node] = []
+        # Innermost modules first: an outer one that changes as a whole takes over what is in it.
+        for path in sorted(wanted, key=lambda p: -p.count(".") if p else 1):
+            nodes = tuple(wanted[path])
+            change = self._change(path, nodes)
+            if change is not None:
+                changes[change.path] = change
+            elif all(self._reduces(node) for node in nodes):
+                pooled += nodes
+            else:
+                stuck += nodes
+        outermost = [
+            c for p, c in changes.items() if not any(_inside(p, q) for q in changes if q != p)
+        ]
+        return Plan(tuple(outermost), tuple(pooled), tuple(stuck))
+
+    def _change(self, path: str, nodes: tuple[Node, ...]) -> Change | None:
+        """How a module changes, or the first around it that can; None if none can."""
+        leaf = self._leaf(path, nodes)
+        if leaf is not None:
+            return leaf
+        while path:
+            sides = self._borders(path)
+            if sides is not None:
+                return self._in_phases(path, *sides, nodes)
+            path = path.rpartition(".")[0]
+        return None
+
+    def _leaf(self, path: str, nodes: tuple[Node, ...]) -> Change | None:
+        """A convolution or pool by its own settings."""
+        module = self.modules.get(path)
+        if not path or not isinstance(module, _CONVOLUTIONS + _POOLS):
+            return None
+        sides = self._borders(path)
+        forward = type(module).forward
+        if sides is None or not any(forward is kind.forward for kind in _CONVOLUTIONS + _POOLS):
+            return None
+        windows = [getattr(n.description, "windows", {}) for n in nodes]
+        count = len(sides[0].axes)
+        first = len(nodes[0].shape) - count
+        if any(set(w) != set(range(first, first + count)) for w in windows):
+            return None
+        mine = [windows[0][axis] for axis in range(first, first + count)]
+        if sides[0].axes != tuple(range(-count, 0)):
+            return None
+        keeps = all(2 * w.left == w.span - 1 for w in mine)
+        borders = isinstance(module, _CONVOLUTIONS)
+        if borders and module.padding_mode != "zeros":
+            return None
+        if isinstance(module, _POOLS) and (not keeps or module.ceil_mode):
+            return None
+        if isinstance(getattr(module, "padding", 0), str) and not keeps:
+            keeps = False
+        made = self._made(path, "settings" if keeps else "borders", *sides, nodes)
+        return replace(made, windows=tuple(mine))
+
+    def _in_phases(
+        self, path: str, before: Side, after: Side | None, nodes: tuple[Node, ...]
+    ) -> Change:
+        if after is None:
+            return Change(
+                path, "grid", before.density, (1,) * len(before.density),
+                (Fraction(1),) * len(before.density), (before.axes, before.axes), nodes,
+            )  # fmt: skip
+        return self._made(path, "phases", before, after, nodes)
+
+    def _made(
+        self, path: str, how: How, before: Side, after: Side | None, nodes: tuple[Node, ...]
+    ) -> Change:
+        assert after is not None
+        stride = tuple(
+            Fraction(b / a) * p / q
+            for a, b, p, q in zip(
+                before.strides, after.strides, before.density, after.density, strict=True
+            )
+        )
+        axes = (before.axes, after.axes)
+        return Change(path, how, before.density, after.density, stride, axes, nodes)
+
+    def _borders(self, path: str) -> tuple[Side, Side | None] | None:
+        """How what a module reads and gives lies; None if not all of it lies alike.
+
+        Its result has no side where it holds no positions, and all that reads it is as it was.
+        """
+        inside = [n for n in self.program.nodes.values() if path in _modules(n)]
+        names = {node.name for node in inside}
+        entering = {o.name for node in inside for o in node.operands if o.name not in names}
+        leaving = {
+            o.name
+            for node in self.program.nodes.values() if node.name not in names
+            for o in node.operands if o.name in names
+        } | (names & set(self.program.outputs.values()))  # fmt: skip
+        before = {self._side(name) for name in entering}
+        after = {self._side(name) for name in leaving}
+        if len(before) != 1 or len(after) != 1:
+            return None
+        own, result = before.pop(), after.pop()
+        if own is None:
+            return None
+        if result is None or max(result.density, default=1) == 1:
+            return own, None if result is None or max(own.density) > 1 else result
+        if len(result.axes) != len(own.axes):
+            return None
+        return own, result
+
+    def _side(self, name: str) -> Side | None:
+        strides, densities = self.strides[name], self.densities[name]
+        axes = [k for k, stride in enumerate(strides) if stride is not None]
+        if not axes:
+            return None
+        count = len(strides)
+        return Side(
+            tuple(k - count for k in axes),
+            tuple(densities[k] for k in axes),
+            tuple(s.stride for s in strides if s is not None),
+        )
+
+    def _differs(self, node: Node) -> bool:
+        """Whether a call gives other values on dense positions."""
+        if node.description is None or isinstance(node.description, Pointwise):
+            return self._joins(node)
+        return any(
+            (self._density(read.operand.name, other) > 1 or self.densities[node.name][axis] > 1)
+            and not relation.is_identity
+            for read in _data(node)
+            for axis, other, relation in axis_links(read, len(node.shape))
+        )
+
+    def _joins(self, node: Node) -> bool:
+        """Whether values of different densities meet."""
+        return any(
+            self._density(read.operand.name, other) != self.densities[node.name][axis]
+            and self.strides[read.operand.name][other] is not None
+            and self.strides[node.name][axis] is not None
+            for read in _data(node)
+            for axis, other, _ in axis_links(read, len(node.shape))
+        )
+
+    def _reduces(self, node: Node) -> bool:
+        """Whether dense positions are read that the result does not hold."""
+        for read in _data(node):
+            linked = {
+                other for axis, other, _ in axis_links(read, len(node.shape))
+                if self.strides[node.name][axis] is not None
+            }  # fmt: skip
+            dense = self.densities[read.operand.name]
+            if any(r > 1 and axis not in linked for axis, r in enumerate(dense)):
+                return True
+            mine = self.densities[node.name]
+            if any(r > 1 for r in dense) and not any(r > 1 for r in mine):
+                return True
+        return False
+
+    def _density(self, name: str, axis: int) -> int:
+        return self.densities[name][axis]
+
+
+def _data(node: Node) -> Iterable[Read]:
+    reads = node.description.reads if node.description else ()
+    return [read for read in reads if not read.operand.is_constant]
+
+
+def _modules(node: Node) -> tuple[str, ...]:
+    return tuple(call.partition("@")[0] for call in node.place.calls)
+
+
+def _inside(path: str, other: str) -> bool:
+    return other == "" or path.startswith(other + ".")

@@ -1,0 +1,267 @@
+"""Modules made to run on inputs that are denser than those they were made for.
+
+An input is dense by `r` along an axis if the values the module was made for stand at every r-th
+position, the first at 0. Of `n` such values a dense axis has between `r * (n - 1) + 1` and `r * n`
+positions, so that `n` is known from its length. What a module computes at every position of its
+dense result that belongs to one of its own is then what it computed before, to the last border.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from math import ceil, prod
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+_CONVOLUTIONS: dict[int, Any] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+
+
+@dataclass(frozen=True)
+class Density:
+    """How a module's inputs and results lie.
+
+    Attributes:
+        before: density of the inputs, per axis of positions.
+        after: density of the results; all 1 where only the first phase is wanted.
+        stride: dense input positions per dense result position.
+        reads: the inputs' axes of positions, counted from the end.
+        gives: those of the results.
+    """
+
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    stride: tuple[Fraction, ...]
+    reads: tuple[int, ...]
+    gives: tuple[int, ...]
+
+    def __str__(self) -> str:
+        sides = ("x".join(map(str, side)) for side in (self.before, self.after))
+        return "->".join(sides)
+
+
+def dense_length(length: int, stride: Fraction | int, coarse: int, density: int) -> int:
+    """The length of a dense result: that of the input over the stride, as far as is allowed.
+
+    Args:
+        length: of the dense input.
+        stride: dense input positions per dense result position.
+        coarse: how many of the values computed before the result holds.
+        density: of the result.
+
+    Example:
+        >>> dense_length(97, 1, 49, 2), dense_length(97, 1, 48, 2)
+        (97, 96)
+    """
+    if coarse == 0:
+        return 0
+    return min(max(ceil(length / Fraction(stride)), density * (coarse - 1) + 1), density * coarse)
+
+
+class InPhases(nn.Module):
+    """Mixed into a module's class by `in_phases`."""
+
+    _density: Density
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The module's own forward on all phases, as items of one batch."""
+        lengths: list[tuple[int, ...]] = []
+
+        def cut(tensor: Tensor) -> Tensor:
+            lengths.append(tuple(tensor.shape[axis] for axis in self._density.reads))
+            return _phases(tensor, self._density)
+
+        args, kwargs = tree_map_only(Tensor, cut, (args, kwargs))
+        result = super().forward(*args, **kwargs)
+        if prod(self._density.after) == 1:
+            return result
+        return tree_map_only(Tensor, lambda t: _joined(t, lengths[0], self._density), result)
+
+    def extra_repr(self) -> str:
+        """The module's own settings, and the densities."""
+        own = super().extra_repr()
+        return f"{own}, dense={self._density}" if own else f"dense={self._density}"
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Saved by the class it was made of."""
+        return _blank, (InPhases, type(self).__mro__[2]), self.__dict__
+
+
+def in_phases(
+    module: nn.Module,
+    before: Sequence[int],
+    after: Sequence[int],
+    *,
+    stride: Sequence[Fraction | int] | None = None,
+    reads: Sequence[int] | None = None,
+    gives: Sequence[int] | None = None,
+) -> None:
+    """Make a module run as it is on every phase of a dense input, in place.
+
+    A phase is what remains of the input if it begins at one position and keeps every r-th. What a
+    phase gives is what the module gives of an input shifted by so much; the results of all phases,
+    side by side, are the dense result. The module's parameters and their names stay.
+
+    Args:
+        module: any whose tensors all lie at the given densities, batch first.
+        before: density of the inputs, per axis.
+        after: density of the results, per axis; all 1 where only the first phase is wanted.
+        stride: dense input positions per dense result position; by default 1.
+        reads: the inputs' axes of positions, counted from the end; by default the last ones.
+        gives: those of the results.
+
+    Example:
+        >>> pool, x = nn.MaxPool1d(3, stride=2, ceil_mode=True), torch.rand(1, 1, 8)
+        >>> coarse = pool(x)
+        >>> in_phases(pool, before=(1,), after=(2,))
+        >>> bool((pool(x)[..., ::2] == coarse).all()), pool(x).shape[-1]
+        (True, 8)
+    """
+    last = tuple(range(-len(before), 0))
+    density = Density(
+        tuple(before),
+        tuple(after),
+        tuple(map(Fraction, stride or (1,) * len(before))),
+        tuple(reads or last),
+        tuple(gives or last),
+    )
+    _mix(InPhases, module, density)
+
+
+class OnDense(nn.Module):
+    """Mixed into a convolution's class by `on_dense`."""
+
+    _density: Density
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The convolution with borders that reach as far as the dense result needs."""
+        conv: Any = self
+        count = len(conv.kernel_size)
+        left, right = _sides(conv)
+        room: list[int] = []
+        strides: list[int] = []
+        dilations: list[int] = []
+        for k in range(count):
+            length, before, after = input.shape[k - count], *_both(self._density, k)
+            reach = conv.dilation[k] * (conv.kernel_size[k] - 1)
+            coarse = (-(-length // before) + left[k] + right[k] - reach - 1) // conv.stride[k] + 1
+            stride = before * conv.stride[k] // after
+            wanted = dense_length(length, stride, coarse, after)
+            start = left[k] * before
+            end = (wanted - 1) * stride + before * reach + 1 - start - length
+            room = [start, end, *room]
+            strides.append(stride)
+            dilations.append(conv.dilation[k] * before)
+        padded = F.pad(input, room) if any(room) else input
+        made: Tensor = _CONVOLUTIONS[count](
+            padded, weight, bias, strides, 0, dilations, conv.groups
+        )
+        return made
+
+    def extra_repr(self) -> str:
+        """The module's own settings, and the densities."""
+        return f"{super().extra_repr()}, dense={self._density}"
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Saved by the class it was made of."""
+        return _blank, (OnDense, type(self).__mro__[2]), self.__dict__
+
+
+def on_dense(conv: nn.Module, before: Sequence[int], after: Sequence[int]) -> None:
+    """Make a convolution read a dense input and give a dense result, in place.
+
+    Its dilation grows by the density of its input; what is lost of its stride, the result is denser
+    by. Zeros are added, or positions left out, at the end, so that every value computed before is
+    among the results and their length stays as near to the input's as it may. Parameters, their
+    names and the convolution's own settings stay.
+
+    Args:
+        conv: an `nn.Conv1d`, `nn.Conv2d` or `nn.Conv3d` padded with zeros.
+        before: density of the input, per axis.
+        after: density of the result, per axis; divides that of the input times the stride.
+
+    Example:
+        >>> conv, x = nn.Conv1d(1, 1, 2, stride=2), torch.rand(1, 1, 9)
+        >>> coarse = conv(x)
+        >>> on_dense(conv, before=(1,), after=(2,))
+        >>> bool(torch.allclose(conv(x)[..., ::2], coarse)), conv(x).shape[-1]
+        (True, 8)
+    """
+    last = tuple(range(-len(before), 0))
+    density = Density(tuple(before), tuple(after), (Fraction(1),) * len(last), last, last)
+    _mix(OnDense, conv, density)
+
+
+def _both(density: Density, axis: int) -> tuple[int, int]:
+    return density.before[axis], density.after[axis]
+
+
+def _sides(conv: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Zeros before and after, per axis."""
+    if conv.padding == "valid":
+        return ((0,) * len(conv.kernel_size),) * 2
+    if conv.padding != "same":
+        return conv.padding, conv.padding
+    reaches = [d * (k - 1) for k, d in zip(conv.kernel_size, conv.dilation, strict=True)]
+    return tuple(r // 2 for r in reaches), tuple(r - r // 2 for r in reaches)
+
+
+def _mix(what: Any, module: nn.Module, density: Density) -> None:
+    kind: Any = type(module)
+    module.__class__ = _mixed(what, kind)
+    module.__dict__["_density"] = density
+
+
+@cache
+def _mixed(what: Any, kind: Any) -> Any:
+    """A class of a module's kind that is dense in some way."""
+    return type(kind.__name__, (what, kind), {"__module__": kind.__module__})
+
+
+def _blank(what: Any, kind: Any) -> Any:
+    made = _mixed(what, kind)
+    return made.__new__(made)
+
+
+def _phases(tensor: Tensor, density: Density) -> Tensor:
+    """Every phase of a tensor that the result needs, along the batch."""
+    axes = density.reads
+    counts = [-(-tensor.shape[axis] // r) for axis, r in zip(axes, density.before, strict=True)]
+    room = [0] * (2 * tensor.dim())
+    for axis, n, r, phases in zip(axes, counts, density.before, density.after, strict=True):
+        room[2 * (-axis - 1) + 1] = max(r * (n - 1) + phases - tensor.shape[axis], 0)
+    padded = F.pad(tensor, room) if any(room) else tensor
+    found = []
+    for starts in itertools.product(*map(range, density.after)):
+        index: list[Any] = [slice(None)] * tensor.dim()
+        for axis, start, n, r in zip(axes, starts, counts, density.before, strict=True):
+            index[axis] = slice(start, start + r * (n - 1) + 1, r)
+        found.append(padded[tuple(index)])
+    return found[0] if len(found) == 1 else torch.cat(found)
+
+
+def _joined(tensor: Tensor, lengths: tuple[int, ...], density: Density) -> Tensor:
+    """The phases along the batch side by side, cut to the length of a dense result."""
+    axes, after = density.gives, density.after
+    count, dim = len(axes), tensor.dim()
+    items = tensor.shape[0] // prod(after)
+    order, shape = [count], [items]
+    for axis in range(1, dim):
+        order.append(count + axis)
+        shape.append(tensor.shape[axis])
+        if axis - dim in axes:
+            which = axes.index(axis - dim)
+            order.append(which)
+            shape[-1] *= after[which]
+    parts = tensor.reshape(*after, items, *tensor.shape[1:])
+    joined = parts.permute(order).reshape(shape)
+    for axis, length, stride, r in zip(axes, lengths, density.stride, after, strict=True):
+        joined = joined.narrow(axis, 0, dense_length(length, stride, tensor.shape[axis], r))
+    return joined

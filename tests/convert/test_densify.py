@@ -1,0 +1,131 @@
+"""Dense models against the models they were made of, by hooks on their own modules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from atrous.convert.certificate import shaken
+from atrous.convert.densify import Densified, Pooling, densified
+from atrous.graph.capture import capture
+
+IMAGE = (1, 3, 97, 105)
+
+
+def made(model: nn.Module, shape: tuple[int, ...], stride: int, **options: Any) -> Densified:
+    return densified(capture(model, shape), model, stride, **options)
+
+
+def values(model: nn.Module, path: str, x: Tensor) -> tuple[Tensor, Tensor]:
+    """What a module gives, and what the model gives."""
+    found: list[Tensor] = []
+    handle = model.get_submodule(path).register_forward_hook(lambda *a: found.append(a[2]))
+    with torch.no_grad():
+        result = model(x)
+    handle.remove()
+    return found[-1], result
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "stride", "density"),
+    [
+        ("resnet18", "layer4", 4, 8),
+        ("resnext50_32x4d", "layer4", 16, 2),
+        ("vgg11_bn", "features", 8, 4),
+        ("mobilenet_v3_small", "features", 8, 4),
+        ("squeezenet1_0", "features", 4, 4),
+        ("googlenet", "inception5b", 8, 4),
+        ("inception_v3", "Mixed_7c", 8, 4),
+        ("shufflenet_v2_x0_5", "conv5", 8, 4),
+    ],
+)
+@pytest.mark.parametrize("size", [(97, 105), (128, 96)])
+def test_public_backbones_are_equal_on_the_grid(
+    name: str, path: str, stride: int, density: int, size: tuple[int, int]
+) -> None:
+    extra = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
+    model = torchvision.models.get_model(name, weights=None, **extra).eval().double()
+    if name == "vgg11_bn":
+        # Half a gigabyte of weights that have nothing to do with it.
+        model.classifier = nn.Linear(512 * 49, 3).double()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    result = made(model, (1, 3, *size), stride)
+    assert result.certificate.error < 1e-9
+    # What the certificate says, again: by hooks, with the model's own weights, at another size.
+    x = torch.randn(1, 3, *size, dtype=torch.float64)
+    coarse, _ = values(model, path, x)
+    dense, _ = values(result.model, path, x)
+    assert [entry.density for entry in result.certificate.compared] == [(density, density)]
+    grid = dense[..., ::density, ::density]
+    torch.testing.assert_close(grid, coarse, rtol=0, atol=1e-9 * float(coarse.abs().max()))
+    # The user's model is as it was, and the result is of its class, with its names.
+    assert type(result.model) is type(model)
+    assert result.model.state_dict().keys() == before.keys()
+    assert all(torch.equal(model.state_dict()[key], value) for key, value in before.items())
+
+
+class Gated(nn.Module):
+    """Squeeze-excite between two strides."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, 2, 1)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.gate = nn.Conv2d(8, 8, 1)
+        self.down = nn.Conv2d(8, 4, 3, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        out: Tensor = self.down(x * torch.sigmoid(self.gate(self.pool(x))))
+        return out
+
+
+@pytest.mark.parametrize("pooling", ["grid", "all"])
+def test_pooling_reads_the_grid_or_all_and_the_certificate_shows_it(pooling: Pooling) -> None:
+    result = made(Gated().eval(), IMAGE, 1, pooling=pooling)
+    error = result.certificate.error
+    assert error < 1e-12 if pooling == "grid" else error > 1e-6
+    assert [node.kind for node in result.plan.pooled] == (
+        [] if pooling == "grid" else ["adaptive_avg_pool2d"]
+    )
+
+
+def test_weights_of_zero_hide_nothing() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.BatchNorm2d(4)).eval()
+    nn.init.zeros_(model[1].weight)
+    result = made(model, IMAGE, 1)
+    # The largest value compared is not that of a map of zeros.
+    assert result.certificate.error < 1e-12
+    assert not model[1].weight.any() and shaken(model)[1].weight.all()
+
+
+def test_axes_have_strides_of_their_own() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3, 2, 1), nn.Conv2d(2, 2, 3, 2, 1)).eval()
+    result = made(model, (1, 1, 40, 44), (4, 1))  # type: ignore[arg-type]
+    assert result.certificate.compared[0].density == (1, 4)
+    assert result.model(torch.zeros(1, 1, 40, 44)).shape[-2:] == (10, 44)
+    with pytest.raises(ValueError, match="one for each of the 2 axes"):
+        made(model, (1, 1, 40, 44), (4, 1, 1))  # type: ignore[arg-type]
+
+
+def test_a_stride_that_does_not_divide_is_told() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3, 3, 1), nn.Conv2d(2, 2, 3, 2, 1)).eval()
+    with pytest.raises(ValueError, match=r"positions of '1' lie 6 apart. Choose a divisor of 6"):
+        made(model, (1, 1, 40, 44), 4)
+
+
+def test_calls_of_the_model_itself_are_named_with_their_line() -> None:
+    class Plain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 2, 3, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.max_pool2d(self.conv(x), 2)
+
+    with pytest.raises(ValueError, match=r"max_pool2d at .*test_densify.py:\d+: return torch.max"):
+        made(Plain().eval(), (1, 1, 40, 44), 1)
