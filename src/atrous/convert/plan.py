@@ -158,8 +158,6 @@ class Planner:
             return None
         if isinstance(module, _POOLS) and (not keeps or module.ceil_mode):
             return None
-        if isinstance(getattr(module, "padding", 0), str) and not keeps:
-            keeps = False
         made = self._made(path, "settings" if keeps else "borders", *sides, nodes)
         return replace(made, windows=tuple(mine))
 
