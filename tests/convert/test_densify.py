@@ -68,6 +68,18 @@ def test_public_backbones_are_equal_on_the_grid(
     assert all(torch.equal(model.state_dict()[key], value) for key, value in before.items())
 
 
+@pytest.mark.parametrize("pooling", ["grid", "all"])
+def test_normalisation_over_positions_is_that_of_the_grid_or_of_all(pooling: Pooling) -> None:
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3, 2, 1), nn.GroupNorm(2, 8), nn.Conv2d(8, 8, 3, 2, 1), nn.InstanceNorm2d(8)
+    ).eval()
+    result = made(model, IMAGE, 1, pooling=pooling)
+    assert result.certificate.compared[0].density == (4, 4)
+    error = result.certificate.error
+    assert error < 1e-12 if pooling == "grid" else error > 1e-4
+    assert len(result.plan.pooled) == (0 if pooling == "grid" else 2)
+
+
 class Gated(nn.Module):
     """Squeeze-excite between two strides."""
 

@@ -101,10 +101,10 @@ class Planner:
         wanted: dict[str, list[Node]] = {}
         pooled = []
         for node in self.program.nodes.values():
-            reduces = self._reduces(node)
-            if reduces and not pool_grid:
+            differs = self._reduces(node) or self._differs(node)
+            if differs and not pool_grid and self._reads_all(node):
                 pooled.append(node)
-            elif reduces or self._differs(node):
+            elif differs:
                 wanted.setdefault(node.place.module, []).append(node)
         changes: dict[str, Change] = {}
         stuck: list[Node] = []
@@ -114,7 +114,7 @@ class Planner:
             change = self._change(path, nodes)
             if change is not None:
                 changes[change.path] = change
-            elif all(self._reduces(node) for node in nodes):
+            elif all(self._reads_all(node) for node in nodes):
                 pooled += nodes
             else:
                 stuck += nodes
@@ -241,6 +241,16 @@ class Planner:
             and self.strides[node.name][axis] is not None
             for read in _data(node)
             for axis, other, _ in axis_links(read, len(node.shape))
+        )
+
+    def _reads_all(self, node: Node) -> bool:
+        """Whether all dense positions are read, to be reduced or to be compared with each."""
+        return self._reduces(node) or any(
+            relation.is_constant and relation.inputs > 1
+            for read in _data(node)
+            for axis, other, relation in axis_links(read, len(node.shape))
+            if self.strides[read.operand.name][other] is not None
+            and self.strides[node.name][axis] is not None
         )
 
     def _reduces(self, node: Node) -> bool:

@@ -33,7 +33,7 @@ def axis_strides(program: Program, axes: Mapping[str, tuple[int, ...]]) -> dict[
     """The stride of every axis of every value, from edge to edge.
 
     An axis that is cut into others or put together of some, and one of which every position reads
-    all of a longer axis (as after global pooling), holds no positions.
+    all of an axis of another length (as after global pooling), holds no positions.
 
     Args:
         program: the captured model.
@@ -86,8 +86,9 @@ def _rate(node: Node, axis: int, relation: Relation) -> Fraction | None:
     if isinstance(node.description, Local) and axis in node.description.windows:
         # Also where the result has but one position.
         return Fraction(node.description.windows[axis].stride)
+    if relation.is_constant and relation.outputs == relation.inputs:
+        # A normalisation or softmax reads all positions and keeps each.
+        return Fraction(1)
     if relation.is_constant and relation.inputs > 1:
         return None
-    if relation.inputs == 1 and relation.outputs == 1:
-        return Fraction(1)
     return Fraction(abs(relation.step), relation.period)
