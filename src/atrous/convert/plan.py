@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
@@ -13,7 +13,7 @@ from atrous.convert.densities import Densities
 from atrous.convert.strides import Strides, axis_links
 from atrous.geometry.primitives import Window
 from atrous.graph.program import Node, Program
-from atrous.graph.rule import Pointwise, Read
+from atrous.graph.rule import Pointwise
 
 How = Literal["settings", "borders", "phases", "grid"]
 """By other settings; by a convolution with borders of its own; phase by phase; the grid alone."""
@@ -229,7 +229,7 @@ class Planner:
         return any(
             (self._density(read.operand.name, other) > 1 or self.densities[node.name][axis] > 1)
             and not relation.is_identity
-            for read in _data(node)
+            for read in node.reads
             for axis, other, relation in axis_links(read, len(node.shape))
         )
 
@@ -239,7 +239,7 @@ class Planner:
             self._density(read.operand.name, other) != self.densities[node.name][axis]
             and self.strides[read.operand.name][other] is not None
             and self.strides[node.name][axis] is not None
-            for read in _data(node)
+            for read in node.reads
             for axis, other, _ in axis_links(read, len(node.shape))
         )
 
@@ -247,7 +247,7 @@ class Planner:
         """Whether all dense positions are read, to be reduced or to be compared with each."""
         return self._reduces(node) or any(
             relation.is_constant and relation.inputs > 1
-            for read in _data(node)
+            for read in node.reads
             for axis, other, relation in axis_links(read, len(node.shape))
             if self.strides[read.operand.name][other] is not None
             and self.strides[node.name][axis] is not None
@@ -255,7 +255,7 @@ class Planner:
 
     def _reduces(self, node: Node) -> bool:
         """Whether dense positions are read that the result does not hold."""
-        for read in _data(node):
+        for read in node.reads:
             linked = {
                 other for axis, other, _ in axis_links(read, len(node.shape))
                 if self.strides[node.name][axis] is not None
@@ -270,11 +270,6 @@ class Planner:
 
     def _density(self, name: str, axis: int) -> int:
         return self.densities[name][axis]
-
-
-def _data(node: Node) -> Iterable[Read]:
-    reads = node.description.reads if node.description else ()
-    return [read for read in reads if not read.operand.is_constant]
 
 
 def _modules(node: Node) -> tuple[str, ...]:

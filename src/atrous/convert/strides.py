@@ -45,14 +45,13 @@ def axis_strides(program: Program, axes: Mapping[str, tuple[int, ...]]) -> dict[
         if node.call is None:
             for axis in axes.get(name, ()):
                 mine[axis] = Along(axis, Fraction(1))
-        for read in node.description.reads if node.description else ():
-            if not read.operand.is_constant:
-                theirs = found[read.operand.name]
-                for axis, other, relation in axis_links(read, len(node.shape)):
-                    before = theirs[other]
-                    rate = _rate(node, axis, relation)
-                    if before is not None and rate is not None:
-                        mine[axis] = Along(before.axis, before.stride * rate)
+        for read in node.reads:
+            theirs = found[read.operand.name]
+            for axis, other, relation in axis_links(read, len(node.shape)):
+                before = theirs[other]
+                rate = _rate(node, axis, relation)
+                if before is not None and rate is not None:
+                    mine[axis] = Along(before.axis, before.stride * rate)
         found[name] = tuple(mine)
     return found
 

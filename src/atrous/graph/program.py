@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from atrous.graph.region import Region
-from atrous.graph.rule import Call, Description, Operand, Unknown, call_overload
+from atrous.graph.rule import Call, Description, Operand, Read, Unknown, call_overload
 
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
 
@@ -106,14 +106,16 @@ class Node:
         """What to call it: the module it belongs to, or its own name outside all."""
         return self.place.label or self.name
 
+    @cached_property
+    def reads(self) -> tuple[Read, ...]:
+        """How it reads data; constants left out."""
+        reads = self.description.reads if self.description else ()
+        return tuple(read for read in reads if not read.operand.is_constant)
+
     @property
     def operands(self) -> tuple[Operand, ...]:
         """The data it reads; constants left out."""
-        if self.description is None:
-            return ()
-        return tuple(
-            read.operand for read in self.description.reads if not read.operand.is_constant
-        )
+        return tuple(read.operand for read in self.reads)
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,6 +201,15 @@ class Program:
             if other.name in needed:
                 needed.update(operand.name for operand in other.operands)
         return [other for other in self.nodes.values() if other.name in needed]
+
+    @cached_property
+    def readers(self) -> Mapping[str, tuple[tuple[Node, Read], ...]]:
+        """By value that is read, by whom and how."""
+        found: dict[str, list[tuple[Node, Read]]] = {}
+        for node in self.nodes.values():
+            for read in node.reads:
+                found.setdefault(read.operand.name, []).append((node, read))
+        return {name: tuple(who) for name, who in found.items()}
 
     def ahead(self, node: Node) -> frozenset[str]:
         """Names of a node and all that is computed from it."""

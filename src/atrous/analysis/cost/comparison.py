@@ -131,7 +131,7 @@ def _is_chain(program: Program) -> bool:
     """Whether every value the first output depends on reads one value, axis by axis."""
     node = program.output()
     while node.description is not None:
-        reads = [read for read in node.description.reads if not read.operand.is_constant]
+        reads = node.reads
         if len(reads) != 1 or reads[0].split is not None or reads[0].merge is not None:
             return False
         node = program.nodes[reads[0].operand.name]

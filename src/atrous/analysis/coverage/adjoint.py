@@ -65,7 +65,7 @@ def position_axes(program: Program, axes: Mapping[str, tuple[int, ...]]) -> dict
         mine = np.zeros(len(node.shape), dtype=bool)
         if node.call is None:
             mine[list(axes.get(name, ()))] = True
-        for read in _reads(node):
+        for read in node.reads:
             mine |= _moving_through(read, found[read.operand.name], node)
         found[name] = tuple(mine.tolist())
     _lay_out_repeats(program, found)
@@ -75,18 +75,15 @@ def position_axes(program: Program, axes: Mapping[str, tuple[int, ...]]) -> dict
 def _lay_out_repeats(program: Program, found: dict[str, Axes]) -> None:
     """Let axes along which one value is repeated hold positions where all who read them hold some:
     a gate spread over a map is one gate at all positions, not as many channels."""
-    readers: dict[str, list[tuple[Node, Read]]] = {}
     for node in reversed(list(program.nodes.values())):
         mine = list(found[node.name])
         for axis, length in enumerate(node.shape):
             if length > 1 and not mine[axis] and _repeats(node, axis):
-                behind = readers.get(node.name, ())
+                behind = program.readers.get(node.name, ())
                 mine[axis] = bool(behind) and all(
                     _keeps_as_positions(read, axis, found[reader.name]) for reader, read in behind
                 )
         found[node.name] = tuple(mine)
-        for read in _reads(node):
-            readers.setdefault(read.operand.name, []).append((node, read))
 
 
 def _keeps_as_positions(read: Read, axis: int, holds: Axes) -> bool:
@@ -105,7 +102,7 @@ def _repeats(node: Node, axis: int) -> bool:
     """Whether every position along an axis is a copy of the same value."""
     if not isinstance(node.description, Movement):
         return False
-    links = [read.links[axis] for read in _reads(node) if read.merge is None]
+    links = [read.links[axis] for read in node.reads if read.merge is None]
     return len(links) == 1 and (
         links[0] is None or (links[0].relation.is_constant and links[0].relation.inputs == 1)
     )
@@ -140,12 +137,6 @@ def _moving_through(read: Read, operand: Axes, node: Node) -> Flags:
         longest = max(own, default=1)
         found.append(any(moves for length, moves in flags if length > 1 or longest == 1))
     return np.array(found, dtype=bool)
-
-
-def _reads(node: Node) -> list[Read]:
-    if node.description is None:
-        return []
-    return [read for read in node.description.reads if not read.operand.is_constant]
 
 
 def routes_back(
@@ -195,7 +186,7 @@ def routes_back(
                 way if way.part_of else replace(way, part_of=(at.name, k))
                 for k, way in enumerate(ways)
             ]
-        reads = (replaced or {}).get(at.name) or _reads(at)
+        reads = (replaced or {}).get(at.name) or at.reads
         for number, read in enumerate(reads):
             worst = _status(read, axes[read.operand.name])
             if read.operand.name not in needed or (local and worst == "global"):

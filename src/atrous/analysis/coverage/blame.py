@@ -104,8 +104,7 @@ def _filled_reads(node: Node, layout: Mapping[str, Axes]) -> tuple[Read, ...] | 
 
 def _steps(node: Node, strides: Callable[[str], Strides]) -> tuple[Fraction, ...]:
     """Distances between taps, in input positions, from what the first operand is read by."""
-    assert node.description is not None
-    read = next(r for r in node.description.reads if not r.operand.is_constant)
+    read = node.reads[0]
     if read.split is not None:
         return tuple(Fraction(0) for _ in strides(read.operand.name))
     apart = {link.axis: _tap_step(link.relation) for link in read.links if link is not None}

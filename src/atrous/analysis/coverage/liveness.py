@@ -28,11 +28,6 @@ class Liveness:
     def __init__(self, program: Program, layout: Mapping[str, Axes]) -> None:
         self.program = program
         self.layout = layout
-        self.readers: dict[str, list[tuple[Node, Read]]] = {}
-        for node in program.nodes.values():
-            for read in node.description.reads if node.description else ():
-                if not read.operand.is_constant:
-                    self.readers.setdefault(read.operand.name, []).append((node, read))
         self._outputs = set(program.outputs.values())
         self._used: dict[str, _Ways] = {}
 
@@ -52,9 +47,8 @@ class Liveness:
                 break
             arrived = arriving.pop(at.name)
             ways = self._whole(at) if at.name in self._outputs else _joined(arrived)
-            for read in at.description.reads if at.description else ():
-                if not read.operand.is_constant:
-                    self._add(arriving[read.operand.name], at, read, ways)
+            for read in at.reads:
+                self._add(arriving[read.operand.name], at, read, ways)
         if node.name in self._outputs:
             return self._flags(node, {b"": self._whole(node)[0]})
         return self._flags(node, arriving[node.name])
@@ -64,14 +58,14 @@ class Liveness:
         pending = [node]
         while pending:
             at = pending[-1]
-            behind = [n for n, _ in self.readers.get(at.name, ()) if self._is_moved(n)]
+            behind = [n for n, _ in self.program.readers.get(at.name, ()) if self._is_moved(n)]
             missing = [n for n in behind if n.name not in self._used]
             if missing:
                 pending += missing
                 continue
             pending.pop()
             found: _Ways = {}
-            for reader, read in self.readers.get(at.name, ()):
+            for reader, read in self.program.readers.get(at.name, ()):
                 ways: Iterable[Way] = self._whole(reader)
                 if self._is_moved(reader):
                     ways = _joined(self._used[reader.name])

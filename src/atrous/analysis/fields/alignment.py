@@ -64,11 +64,8 @@ def misalignments(program: Program, fields: Mapping[str, Field]) -> list[Misalig
 
 def meeting(node: Node) -> list[Operand]:
     """The operands that meet at a node position by position; empty if fewer than two do."""
-    description = node.description
-    if description is None:
-        return []
-    reads = [r for r in description.reads if not r.operand.is_constant]
-    joins = isinstance(description, Pointwise) or any(r.segment is not None for r in reads)
+    reads = node.reads
+    joins = isinstance(node.description, Pointwise) or any(r.segment is not None for r in reads)
     return [r.operand for r in reads] if joins and len(reads) > 1 else []
 
 

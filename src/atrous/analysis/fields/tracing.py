@@ -62,7 +62,7 @@ def _of_input(node: Node, axes: Iterable[int]) -> Trace:
 
 def _of_node(node: Node, traces: Mapping[str, Trace]) -> Trace:
     assert node.description is not None
-    reads = [r for r in node.description.reads if not r.operand.is_constant]
+    reads = node.reads
     if len(reads) == 1 and _changes_nothing(reads[0], node):
         return traces[reads[0].operand.name]
     where = node.label

@@ -231,22 +231,17 @@ def _passes(node: Node, form: tuple[int, int]) -> bool:
         return (kernel.first, len(kernel.stride)) == form
     if len(node.operands) != 1:
         return False
-    moves = [_moves(read) for read in _data(node)]
+    moves = [_moves(read) for read in node.reads]
     if isinstance(node.description, Pointwise):
         return all(m is not None and not any(m[0]) and set(m[1]) <= {1} for m in moves)
     if not isinstance(node.description, Movement) or len(moves) != 1 or moves[0] is None:
         return False
     # Batch and channels must stay in place.
     others = [axis for axis in range(len(node.shape)) if not first <= axis < first + count]
-    reads = _data(node)[0].links
+    reads = node.reads[0].links
     return all(
         link is not None and link.relation.is_identity for link in (reads[a] for a in others)
     )
-
-
-def _data(node: Node) -> list[Read]:
-    reads = node.description.reads if node.description else ()
-    return [read for read in reads if not read.operand.is_constant]
 
 
 def _step(program: Program, node: Node, form: tuple[int, int]) -> Step:
@@ -258,7 +253,7 @@ def _step(program: Program, node: Node, form: tuple[int, int]) -> Step:
     if isinstance(node.description, Pointwise):
         scale = _scale(program, node, first - 1)
         return Step(node.label, scale=scale, is_ignored=scale is None)
-    moves = _moves(_data(node)[0])
+    moves = _moves(node.reads[0])
     assert moves is not None
     shift, stride = (along[first : first + count] for along in moves)
     return Step(node.label, shift=shift, stride=stride)

@@ -55,11 +55,10 @@ def local(field: AxisField | None) -> AxisField | None:
 
 def readers(program: Program) -> dict[str, list[Node]]:
     """Which nodes read each value."""
-    found: dict[str, list[Node]] = {name: [] for name in program.nodes}
-    for node in program.nodes.values():
-        for name in dict.fromkeys(operand.name for operand in node.operands):
-            found[name].append(node)
-    return found
+    return {
+        name: list({node.name: node for node, _ in program.readers.get(name, ())}.values())
+        for name in program.nodes
+    }
 
 
 @dataclass(frozen=True)
@@ -90,8 +89,7 @@ def layer_of(node: Node) -> Layer | None:
     data = node.operands[0]
     if channel < 0:
         return None
-    read = next(r for r in description.reads if not r.operand.is_constant)
-    link = read.links[channel]
+    link = node.reads[0].links[channel]
     inside = data.shape[channel]
     # Every output reads one group, which is the whole where there is one.
     own = len(link.relation.row(0)) if isinstance(link, Link) and link.relation.outputs else inside

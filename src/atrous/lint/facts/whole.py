@@ -74,7 +74,7 @@ def _ways(subject: Subject, node: Node, axis: int) -> Iterator[Way]:
         yield "unknown"
         return
     own = on_axis(subject.fields.get(node.name), axis)
-    data = [read for read in description.reads if not read.operand.is_constant]
+    data = node.reads
     several = len(data) > 1
     for read in data:
         field = on_axis(subject.fields.get(read.operand.name), axis)

@@ -109,7 +109,7 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     live = Liveness(subject.program, subject.layout)
     outputs = set(subject.program.outputs.values())
     unseen: list[float] = []
-    for name in live.readers:
+    for name in subject.program.readers:
         value = subject.program.nodes[name]
         moved = isinstance(value.description, Movement)
         if moved or name in outputs or name not in subject.fields:
@@ -137,7 +137,7 @@ def _reading(
     found: dict[str, Node] = {}
     pending = [name]
     for at in pending:
-        for node, _ in live.readers.get(at, ()):
+        for node, _ in live.program.readers.get(at, ()):
             if how(subject, node, at):
                 found[node.name] = node
             if isinstance(node.description, Movement) and node.name not in pending:
