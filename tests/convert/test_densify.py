@@ -141,3 +141,13 @@ def test_calls_of_the_model_itself_are_named_with_their_line() -> None:
 
     with pytest.raises(ValueError, match=r"max_pool2d at .*test_densify.py:\d+: return torch.max"):
         made(Plain().eval(), (1, 1, 40, 44), 1)
+
+
+def test_what_follows_a_target_reads_its_grid() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3, 2, 1), nn.Conv2d(2, 2, 3, 2, 1)).eval()
+    program = capture(model, (1, 1, 40, 44))
+    result = densified(program, model, 1, target=program.find("0"))
+    assert result.certificate.error < 1e-12
+    x = torch.randn(1, 1, 41, 45)
+    assert result.model[0](x).shape[-2:] == (41, 45)  # type: ignore[operator,index]
+    torch.testing.assert_close(result.model(x), model(x))

@@ -144,13 +144,17 @@ class Planner:
         forward = type(module).forward
         if sides is None or not any(forward is kind.forward for kind in _CONVOLUTIONS + _POOLS):
             return None
+        before, after = sides
+        if after is None:
+            # What reads the result reads it as it was: the grid is all that is wanted.
+            return None
         windows = [getattr(n.description, "windows", {}) for n in nodes]
-        count = len(sides[0].axes)
+        count = len(before.axes)
         first = len(nodes[0].shape) - count
         if any(set(w) != set(range(first, first + count)) for w in windows):
             return None
         mine = [windows[0][axis] for axis in range(first, first + count)]
-        if sides[0].axes != tuple(range(-count, 0)):
+        if before.axes != tuple(range(-count, 0)):
             return None
         keeps = all(2 * w.left == w.span - 1 for w in mine)
         borders = isinstance(module, _CONVOLUTIONS)
@@ -158,7 +162,7 @@ class Planner:
             return None
         if isinstance(module, _POOLS) and (not keeps or module.ceil_mode):
             return None
-        made = self._made(path, "settings" if keeps else "borders", *sides, nodes)
+        made = self._made(path, "settings" if keeps else "borders", before, after, nodes)
         return replace(made, windows=tuple(mine))
 
     def _in_phases(
@@ -172,9 +176,8 @@ class Planner:
         return self._made(path, "phases", before, after, nodes)
 
     def _made(
-        self, path: str, how: How, before: Side, after: Side | None, nodes: tuple[Node, ...]
+        self, path: str, how: How, before: Side, after: Side, nodes: tuple[Node, ...]
     ) -> Change:
-        assert after is not None
         stride = tuple(
             Fraction(b / a) * p / q
             for a, b, p, q in zip(
@@ -227,7 +230,7 @@ class Planner:
         if node.description is None or isinstance(node.description, Pointwise):
             return self._joins(node)
         return any(
-            (self._density(read.operand.name, other) > 1 or self.densities[node.name][axis] > 1)
+            (self.densities[read.operand.name][other] > 1 or self.densities[node.name][axis] > 1)
             and not relation.is_identity
             for read in node.reads
             for axis, other, relation in axis_links(read, len(node.shape))
@@ -236,7 +239,7 @@ class Planner:
     def _joins(self, node: Node) -> bool:
         """Whether values of different densities meet."""
         return any(
-            self._density(read.operand.name, other) != self.densities[node.name][axis]
+            self.densities[read.operand.name][other] != self.densities[node.name][axis]
             and self.strides[read.operand.name][other] is not None
             and self.strides[node.name][axis] is not None
             for read in node.reads
@@ -267,9 +270,6 @@ class Planner:
             if any(r > 1 for r in dense) and not any(r > 1 for r in mine):
                 return True
         return False
-
-    def _density(self, name: str, axis: int) -> int:
-        return self.densities[name][axis]
 
 
 def _modules(node: Node) -> tuple[str, ...]:
