@@ -9,15 +9,15 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from atrous.convert.certificate import shaken
-from atrous.convert.densify import Densified, Pooling, densified
-from atrous.graph.capture import capture
+from atrous.convert.comparison import shaken
+from atrous.convert.densify import Densified, densified
+from atrous.convert.study import Pooling, Wish
 
 IMAGE = (1, 3, 97, 105)
 
 
-def made(model: nn.Module, shape: tuple[int, ...], stride: int, **options: Any) -> Densified:
-    return densified(capture(model, shape), model, stride, **options)
+def made(model: nn.Module, shape: tuple[int, ...], stride: int, **wish: Any) -> Densified:
+    return densified(model, shape, Wish(stride, **wish))
 
 
 def values(model: nn.Module, path: str, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,8 +145,7 @@ def test_calls_of_the_model_itself_are_named_with_their_line() -> None:
 
 def test_what_follows_a_target_reads_its_grid() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3, 2, 1), nn.Conv2d(2, 2, 3, 2, 1)).eval()
-    program = capture(model, (1, 1, 40, 44))
-    result = densified(program, model, 1, target=program.find("0"))
+    result = made(model, (1, 1, 40, 44), 1, node="0")
     assert result.certificate.error < 1e-12
     x = torch.randn(1, 1, 41, 45)
     assert result.model[0](x).shape[-2:] == (41, 45)  # type: ignore[operator,index]

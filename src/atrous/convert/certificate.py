@@ -1,19 +1,52 @@
-"""Whether a dense model computes on its grid what the model it was made of computes."""
+"""What was changed in a model to make it dense, and how far its values differ on the grid."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
-import torch
-from torch import Tensor, nn
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from atrous.convert.densities import Densities
-from atrous.convert.strides import Strides
-from atrous.graph.capture import capture
-from atrous.graph.evaluation import evaluate
-from atrous.graph.program import Node, Program
+from atrous.convert.plan import How
+from atrous.shown import Shown
+
+SCHEMA = "atrous.densify/1"
+
+TOLD: dict[How, str] = {
+    "settings": "by its settings",
+    "borders": "by borders computed when it runs",
+    "phases": "as it is, on every phase",
+    "grid": "as it is, on the grid alone",
+    "left out": "left out",
+}
+"""What is done to a module, for people."""
+
+
+@dataclass(frozen=True)
+class Changed:
+    """One module that was changed.
+
+    Attributes:
+        path: the module.
+        kind: name of its class.
+        how: what was done: "settings", "borders", "phases", "grid" or "left out".
+        before: density of what it reads, per axis of positions.
+        after: density of its result.
+        settings: what its settings are now, for those changed by them; "" for others.
+    """
+
+    path: str
+    kind: str
+    how: How
+    before: Densities
+    after: Densities
+    settings: str = ""
+
+    @property
+    def density(self) -> str:
+        """Dense positions per position, of what it reads and of its result."""
+        sides = ["x".join(map(str, side)) for side in (self.before, self.after)]
+        return sides[0] if sides[0] == sides[1] else " -> ".join(sides)
 
 
 @dataclass(frozen=True)
@@ -21,7 +54,7 @@ class Compared:
     """One value of both models.
 
     Attributes:
-        node: the module (or node) whose value it is.
+        node: the module (or output) whose value it is.
         coarse: its lengths along the axes of positions, in the original.
         dense: those in the dense model.
         density: dense positions per position, per axis.
@@ -40,131 +73,121 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Certificate:
-    """What was compared, with weights of which none is zero, and how far it differs.
+class Fields:
+    """The receptive field at a compared value, where pools were left out.
 
     Attributes:
-        shapes: of the random inputs.
-        compared: one entry per value that was to become dense.
-        outputs: by label of an output without positions, the largest difference as a share.
+        node: the module (or output) whose value it is.
+        before: positions per axis of the input, in the original.
+        after: those in the dense model.
     """
 
+    node: str
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+    def __str__(self) -> str:
+        sizes = (" x ".join(map(str, field)) for field in (self.before, self.after))
+        return f"{self.node}: field {' -> '.join(sizes)} without the pools"
+
+
+@dataclass(frozen=True)
+class Certificate(Shown):
+    """What was changed and compared, with weights of which none is zero, and how far it differs.
+
+    Attributes:
+        model: name of the model's class.
+        output_stride: what was asked for, per axis of positions.
+        pooling: whether what reads all positions reads those of the "grid" or "all".
+        changes: the modules that were changed.
+        shapes: of the random inputs, in float64.
+        compared: one entry per value that was to become dense.
+        outputs: by label of an output without positions, the largest difference as a share.
+        pooled: places on the way to a compared value that read all dense positions.
+        other_pooling: the error with the other choice of `pooling`; None if nothing on the way
+            reads all positions.
+        fields: fields with and without pools, where these were left out.
+        valid_for: the input sizes that all this holds for.
+    """
+
+    model: str
+    output_stride: tuple[int, ...]
+    pooling: str
+    changes: tuple[Changed, ...]
     shapes: tuple[tuple[int, ...], ...]
     compared: tuple[Compared, ...]
-    outputs: Mapping[str, float]
+    outputs: Mapping[str, float] = field(default_factory=dict)
+    pooled: tuple[str, ...] = ()
+    other_pooling: float | None = None
+    fields: tuple[Fields, ...] = ()
+    valid_for: str = "every size that the model itself takes"
 
     @property
     def error(self) -> float:
         """The largest difference on the grid, as a share of the largest value."""
-        return max(entry.error for entry in self.compared)
+        return max((entry.error for entry in self.compared), default=0.0)
+
+    @property
+    def size(self) -> str:
+        """The shapes of the inputs, as text."""
+        return ", ".join("x".join(map(str, shape)) for shape in self.shapes)
+
+    def told(self) -> list[str]:
+        """All but the changes, a sentence each."""
+        reads = f"random input {self.size} in float64, weights shaken so that none is zero"
+        lines = [f"compared on {reads}", *map(str, self.compared)]
+        lines += [f"output {label!r} differs by {e:.1e}" for label, e in self.outputs.items()]
+        if self.other_pooling is not None:
+            mine, other = "the grid", "all positions"
+            if self.pooling == "all":
+                mine, other = other, mine
+            told = f"pooling on the way reads {mine}; with {other} read, values on the grid differ "
+            lines.append(f"{told}by {self.other_pooling:.1e}")
+        if self.pooled and self.pooling == "grid":
+            lines.append(f"reads all positions and cannot be changed: {', '.join(self.pooled)}")
+        return [*lines, *map(str, self.fields), f"valid for {self.valid_for}"]
 
     def __str__(self) -> str:
-        shapes = ", ".join("x".join(map(str, shape)) for shape in self.shapes)
-        lines = [f"random input {shapes} in float64", *map(str, self.compared)]
-        lines += [f"output {label!r} differs by {e:.1e}" for label, e in self.outputs.items()]
-        return "\n".join(lines)
+        strides = "x".join(map(str, self.output_stride))
+        head = f"{self.model} at output stride {strides}: {len(self.changes)} modules changed"
+        return "\n".join([head, *self.told()])
 
-
-def compare(
-    original: nn.Module,
-    dense: nn.Module,
-    inputs: Sequence[Tensor],
-    *,
-    strides: Mapping[str, Strides],
-    densities: Mapping[str, Densities],
-    targets: Sequence[Node],
-    program: Program,
-) -> Certificate:
-    """Compare both models on an input.
-
-    Args:
-        original: the model.
-        dense: what was made of it.
-        inputs: what both are run on.
-        strides: of every value of the program, the strides of its axes.
-        densities: of every value of the program, its densities.
-        targets: the values that were to become dense.
-        program: the captured original, at any size.
-    """
-    own, other = (capture(model, tuple(inputs)) for model in (original, dense))
-    pairs = []
-    for target in targets:
-        mine = twin(program, target, own)
-        pairs.append((target, mine, twin(own, mine, other)))
-    plain = [
-        label
-        for label, name in program.outputs.items()
-        if not any(along is not None for along in strides[name])
-    ]
-    ends = [(own.output(label), other.output(label)) for label in plain]
-    before, after = (
-        evaluate(
-            one,
-            dict(zip(one.inputs, inputs, strict=True)),
-            {pair[side + 1].name for pair in pairs} | {end[side].name for end in ends},
-        )
-        for side, one in enumerate((own, other))
-    )
-    compared = []
-    for target, mine, theirs in pairs:
-        axes = [k for k, along in enumerate(strides[target.name]) if along is not None]
-        density = tuple(densities[target.name][k] for k in axes)
-        coarse, made = before[mine.name], after[theirs.name]
-        grid = made
-        for axis, r in zip(axes, density, strict=True):
-            grid = grid[(slice(None),) * axis + (slice(None, None, r),)]
-        compared.append(
-            Compared(
-                target.label,
-                tuple(coarse.shape[k] for k in axes),
-                tuple(made.shape[k] for k in axes),
-                density,
-                _share(grid, coarse),
-            )
-        )
-    outputs = {
-        label: _share(after[b.name], before[a.name])
-        for label, (a, b) in zip(plain, ends, strict=True)
-    }
-    return Certificate(tuple(tuple(x.shape) for x in inputs), tuple(compared), outputs)
-
-
-def _share(found: Tensor, wanted: Tensor) -> float:
-    if found.shape != wanted.shape:
-        return float("inf")
-    if wanted.numel() == 0:
-        return 0.0
-    scale = float(wanted.abs().max())
-    return float((found - wanted).abs().max()) / (scale or 1.0)
-
-
-def shaken(model: nn.Module) -> nn.Module:
-    """A copy in double precision in which no weight is zero.
-
-    Branches that begin at zero, as residual ones often do, would hide what is wrong in them.
-    """
-    made = copy.deepcopy(model).double().eval()
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for name, tensor in [*made.named_parameters(), *made.named_buffers()]:
-            if not tensor.is_floating_point() or tensor.numel() == 0:
-                continue
-            noise = torch.rand(tensor.shape, generator=generator, dtype=tensor.dtype)
-            if name.endswith("running_var"):
-                tensor.copy_(noise + 0.5)
-            else:
-                tensor.add_((noise - 0.5) * (0.2 * tensor.abs().mean() + 0.05))
-    return made
-
-
-def twin(program: Program, node: Node, other: Program) -> Node:
-    """The node of another program that stands where this one does: the last of the same module, or
-    as many of its kind before the end of it."""
-    label = node.place.label
-    if label and program.find(label).name == node.name:
-        return other.find(label)
-    alike, theirs = (
-        [n for n in p.nodes.values() if (n.place.label, n.kind) == (label, node.kind)]
-        for p in (program, other)
-    )
-    return theirs[len(theirs) - (len(alike) - alike.index(node))]
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists, strings and numbers, with a schema version."""
+        return {
+            "schema": SCHEMA,
+            "model": self.model,
+            "output_stride": list(self.output_stride),
+            "pooling": self.pooling,
+            "error": self.error,
+            "shapes": [list(shape) for shape in self.shapes],
+            "compared": [
+                {
+                    "node": entry.node,
+                    "coarse": list(entry.coarse),
+                    "dense": list(entry.dense),
+                    "density": list(entry.density),
+                    "error": entry.error,
+                }
+                for entry in self.compared
+            ],
+            "outputs": dict(self.outputs),
+            "pooled": list(self.pooled),
+            "other_pooling": self.other_pooling,
+            "fields": [
+                {"node": f.node, "before": list(f.before), "after": list(f.after)}
+                for f in self.fields
+            ],
+            "changes": [
+                {
+                    "path": change.path,
+                    "kind": change.kind,
+                    "how": change.how,
+                    "before": list(change.before),
+                    "after": list(change.after),
+                    "settings": change.settings,
+                }
+                for change in self.changes
+            ],
+            "valid_for": self.valid_for,
+        }

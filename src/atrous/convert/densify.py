@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor, nn
+from torch import fx, nn
+from torch.export import ExportedProgram
 
-from atrous.analysis.fields.field import default_axes
-from atrous.convert.certificate import Certificate, compare, shaken
-from atrous.convert.densities import DensifyError, densities, last_positions
-from atrous.convert.plan import Change, Plan, Planner
-from atrous.convert.strides import axis_strides
-from atrous.graph.program import Node, Program
-from atrous.nn.dense import in_phases, on_dense
-
-Pooling = Literal["grid", "all"]
-
-_SIZES: dict[int, tuple[int, ...]] = {1: (1009,), 2: (97, 105), 3: (33, 37, 41)}
-"""Lengths to try, by number of axes: odd, so that borders of all kinds occur."""
+from atrous.convert import calls
+from atrous.convert.certificate import Certificate
+from atrous.convert.change import apply, told
+from atrous.convert.densities import DensifyError
+from atrous.convert.plan import Plan
+from atrous.convert.pools import Pools, told_pools, without_pools
+from atrous.convert.proof import certified
+from atrous.convert.study import Study, Wish, study
+from atrous.graph.capture import Inputs, arguments, floating_type, in_order
+from atrous.graph.program import Node
+from atrous.graph.shell import shell_copy
 
 
 @dataclass(frozen=True)
@@ -40,122 +38,117 @@ class Densified:
 
 
 def densified(
-    program: Program,
-    model: nn.Module,
-    output_stride: int | Sequence[int],
+    model: nn.Module | ExportedProgram,
+    x: Inputs,
+    wish: Wish,
     *,
-    target: Node | None = None,
-    pooling: Pooling = "grid",
+    pools: Pools = "keep",
+    as_graph: bool = False,
     sizes: Sequence[int] | None = None,
 ) -> Densified:
     """Make a model dense, and compare it with what it was made of.
 
     Args:
-        program: the captured model.
         model: the model; stays as it is.
-        output_stride: the stride wanted, one for all axes of positions or one for each.
-        target: the value that is to have it; by default every output, or where one holds no
-            positions, the last value behind it that does.
-        pooling: whether what reads all positions reads those of the grid only.
+        x: an input.
+        wish: what is wanted.
+        pools: whether pools that lose their stride stay, dilated, or are left out.
+        as_graph: whether the result may be a graph, in which plain calls can change.
         sizes: lengths of the axes of positions to compare at.
 
     Raises:
-        DensifyError: if it cannot be done.
+        DensifyError: if it cannot be done, or values on the grid are not equal.
     """
-    source = program.input()
-    axes = {name: default_axes(program, program.nodes[name]) for name in program.inputs}
-    strides = axis_strides(program, axes)
-    wanted = _per_axis(output_stride, axes[source.name])
-    outputs = [program.nodes[name] for name in program.outputs.values()]
-    wished = (
-        [target]
-        if target is not None
-        else [last_positions(program, strides, output) for output in outputs]
-    )
-    targets = list({node.name: node for node in wished}.values())
-    density = densities(program, strides, wanted, targets)
-    plan = Planner(program, model, strides, density).plan(pool_grid=pooling == "grid")
-    if plan.stuck:
-        raise DensifyError(_stuck(plan.stuck))
-    tried = shaken(model)
-    certificate = compare(
-        tried,
-        _changed(tried, plan),
-        _inputs(program, axes, sizes),
-        strides=strides,
-        densities=density,
-        targets=targets,
-        program=program,
-    )
-    return Densified(_changed(model, plan), plan, certificate)
+    work: nn.Module
+    if isinstance(model, ExportedProgram):
+        kind, as_graph = "exported program", True
+        work, free = calls.of_exported(model)
+        found = study(work, x, wish)
+    elif as_graph:
+        kind = type(model).__name__
+        work, free, found = _graph(model, x, wish)
+    else:
+        kind, free = type(model).__name__, True
+        work, found = model, study(model, x, wish)
+    if found.plan.stuck:
+        raise DensifyError(_stuck(found.plan.stuck, as_graph))
+    given, dropped = found, dict[str, str]()
+    if pools == "drop":
+        work, dropped = without_pools(work, found)
+        found = study(work, x, wish)
+    certificate = certified(work, x, wish, found, sizes if free else found.lengths)
+    made = apply(_copied(work), found.plan)
+    certificate = replace(certificate, model=kind, changes=told(work, made, found.plan))
+    if not free:
+        certificate = replace(certificate, valid_for=f"inputs of {certificate.size} alone")
+    if dropped:
+        certificate = told_pools(made, x, given, dropped, certificate)
+    if isinstance(made, fx.GraphModule):
+        calls.without_calls(made, {change.path for change in found.plan.changes})
+    made.__dict__["certificate"] = certificate
+    return Densified(made, found.plan, certificate)
 
 
-def _per_axis(wanted: int | Sequence[int], axes: Sequence[int]) -> dict[int, int]:
-    given = (wanted,) * len(axes) if isinstance(wanted, int) else tuple(wanted)
-    if len(given) != len(axes) or any(not isinstance(s, int) or s < 1 for s in given):
-        raise ValueError(
-            f"output_stride must be a whole number from 1 on, or one for each of the {len(axes)} "
-            f"axes of positions, got {wanted!r}."
+def _graph(model: nn.Module, x: Inputs, wish: Wish) -> tuple[nn.Module, bool, Study]:
+    """The model as a graph with what is plain in it as modules; whether sizes are free."""
+    opened: set[str] | None = None
+    graph, found = model, study(model, x, wish)
+    while plain := _plain(found, wish):
+        more = {path for node in plain for path in _upwards(node.place.module)}
+        more = {path for path in more if path.partition(".")[0] != calls.FOLDER}
+        if opened is not None and more <= opened:
+            break
+        opened = more | (opened or set())
+        try:
+            graph = calls.with_calls(model, opened)
+        except Exception:
+            # The forward branches on sizes or values: what it does for this input is exported.
+            return _exported(model, x, wish, found)
+        found = study(graph, x, wish)
+    return graph, True, found
+
+
+def _plain(found: Study, wish: Wish) -> list[Node]:
+    """The plain calls that ought to change."""
+    return [*found.plan.stuck, *(found.plan.pooled if wish.pooling == "grid" else ())]
+
+
+def _exported(
+    model: nn.Module, x: Inputs, wish: Wish, found: Study
+) -> tuple[nn.Module, bool, Study]:
+    args, kwargs = arguments(x, floating_type(model))
+    own = [found.axes[name] for name in found.program.inputs]
+    shell = shell_copy(model)
+    try:
+        graph, free = calls.exported_with_calls(
+            shell, args, in_order(model, kwargs), dict(enumerate(own))
         )
-    return dict(zip(axes, given, strict=True))
+        return graph, free, study(graph, x, wish)
+    except Exception:
+        graph, free = calls.exported_with_calls(shell, args, in_order(model, kwargs), {})
+        return graph, free, study(graph, x, wish)
 
 
-def _stuck(nodes: Sequence[Node]) -> str:
+def _upwards(path: str) -> Iterator[str]:
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
+
+
+def _stuck(nodes: Sequence[Node], is_graph: bool) -> str:
     told = "; ".join(f"{n.kind} at {n.place.source}: {n.place.code}" for n in nodes)
+    todo = "" if is_graph else ", or make it dense with as_graph=True"
     return (
         f"every stride must lie in a module that can be changed, but these are plain calls of the "
-        f"model itself: {told}. Put them into modules, as nn.MaxPool2d for F.max_pool2d."
+        f"model itself: {told}. Put them into modules, as nn.MaxPool2d for F.max_pool2d{todo}."
     )
 
 
-def _inputs(
-    program: Program, axes: Mapping[str, tuple[int, ...]], sizes: Sequence[int] | None
-) -> list[Tensor]:
-    """Random inputs of small odd sizes, or of those asked for."""
-    generator = torch.Generator().manual_seed(0)
-    made = []
-    for name in program.inputs:
-        node = program.nodes[name]
-        shape = list(node.shape)
-        lengths = sizes if sizes is not None else _SIZES.get(len(axes[name]), ())
-        for axis, length in zip(axes[name], lengths, strict=False):
-            shape[axis] = length
-        if node.dtype.is_floating_point:
-            made.append(torch.randn(shape, generator=generator, dtype=torch.float64))
-        else:
-            made.append(torch.randint(0, 2, shape, generator=generator, dtype=node.dtype))
-    return made
-
-
-def _changed(model: nn.Module, plan: Plan) -> nn.Module:
-    made = copy.deepcopy(model)
-    for change in plan.changes:
-        _change(made.get_submodule(change.path), change)
-    return made
-
-
-def _change(module: Any, change: Change) -> None:
-    if change.how in ("phases", "grid"):
-        reads, gives = change.axes
-        in_phases(
-            module, change.before, change.after, stride=change.stride, reads=reads, gives=gives
-        )
-    elif change.how == "borders":
-        on_dense(module, change.before, change.after)
-    else:
-        _set(module, change)
-
-
-def _set(module: Any, change: Change) -> None:
-    """A convolution or pool whose padding keeps the map, by its own settings."""
-    module.stride = tuple(map(int, change.stride))
-    dense = [w.dilated(r) for w, r in zip(change.windows, change.before, strict=True)]
-    module.dilation = tuple(window.dilation for window in dense)
-    if isinstance(module.padding, str):
-        return
-    module.padding = tuple(window.left for window in dense)
-    if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-        # What padding modes other than zeros read instead.
-        module._reversed_padding_repeated_twice = [
-            p for p in reversed(module.padding) for _ in range(2)
-        ]
+def _copied(model: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:
+        raise DensifyError(
+            f"model must be copyable, but {type(model).__name__} is not: {error}. "
+            "Keep locks, files and non-leaf tensors out of its attributes."
+        ) from error

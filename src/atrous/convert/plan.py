@@ -15,8 +15,9 @@ from atrous.geometry.primitives import Window
 from atrous.graph.program import Node, Program
 from atrous.graph.rule import Pointwise
 
-How = Literal["settings", "borders", "phases", "grid"]
-"""By other settings; by a convolution with borders of its own; phase by phase; the grid alone."""
+How = Literal["settings", "borders", "phases", "grid", "left out"]
+"""By other settings; by a convolution with borders of its own; phase by phase; the grid alone; not
+at all."""
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
@@ -53,11 +54,13 @@ class Plan:
 
     Attributes:
         changes: the modules, none inside another.
+        grid: calls that read all positions, and those of the grid alone from now on.
         pooled: calls that read all positions and go on doing so.
         stuck: calls outside of any module that could change.
     """
 
     changes: tuple[Change, ...]
+    grid: tuple[Node, ...]
     pooled: tuple[Node, ...]
     stuck: tuple[Node, ...]
 
@@ -107,6 +110,7 @@ class Planner:
             elif differs:
                 wanted.setdefault(node.place.module, []).append(node)
         changes: dict[str, Change] = {}
+        grid: list[Node] = []
         stuck: list[Node] = []
         # Innermost modules first: an outer one that changes as a whole takes over what is in it.
         for path in sorted(wanted, key=lambda p: -p.count(".") if p else 1):
@@ -114,6 +118,7 @@ class Planner:
             change = self._change(path, nodes)
             if change is not None:
                 changes[change.path] = change
+                grid += [node for node in nodes if self._reads_all(node)]
             elif all(self._reads_all(node) for node in nodes):
                 pooled += nodes
             else:
@@ -121,7 +126,7 @@ class Planner:
         outermost = [
             c for p, c in changes.items() if not any(_inside(p, q) for q in changes if q != p)
         ]
-        return Plan(tuple(outermost), tuple(pooled), tuple(stuck))
+        return Plan(tuple(outermost), tuple(grid), tuple(pooled), tuple(stuck))
 
     def _change(self, path: str, nodes: tuple[Node, ...]) -> Change | None:
         """How a module changes, or the first around it that can; None if none can."""

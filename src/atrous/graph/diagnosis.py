@@ -76,6 +76,16 @@ def explain(
     return found
 
 
+def told_failure(
+    error: Exception, model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> str:
+    """Where a model failed on an input, and what was said there, as one clause."""
+    failure, module = _run_on_fakes(model, args, kwargs)
+    told = failure or error
+    at = f"at {module!r}" if module else "in its forward"
+    return f"{at}{_place(told)}: {_first_sentence(told)}"
+
+
 def _advice(failure: Exception, model: nn.Module, args: tuple[Any, ...]) -> str:
     """What to do about a model that does not run."""
     text = str(failure)

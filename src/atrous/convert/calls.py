@@ -1,0 +1,140 @@
+"""Plain calls in a model's forward made into modules, so that they can change like others."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.export import Dim, ExportedProgram
+from torch.utils import _pytree as pytree
+
+from atrous.graph.capture import quiet, same_random_state
+
+FOLDER = "calls"
+"""The submodule that holds the calls, by name."""
+
+
+class Call(nn.Module):
+    """A call of a function, as a module without parameters."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The function's result."""
+        if isinstance(self.function, str):
+            return getattr(args[0], self.function)(*args[1:], **kwargs)
+        return self.function(*args, **kwargs)
+
+    def extra_repr(self) -> str:
+        """The function's name."""
+        function = self.function
+        return function if isinstance(function, str) else getattr(function, "__name__", "call")
+
+
+class _Tracer(fx.Tracer):
+    """Looks into the modules named, and into no other."""
+
+    def __init__(self, opened: Collection[str]) -> None:
+        super().__init__()
+        self.opened = opened
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return module_qualified_name not in self.opened
+
+
+def with_calls(model: nn.Module, opened: Collection[str]) -> fx.GraphModule:
+    """A model as a graph in which plain calls are modules of their own.
+
+    Submodules and parameters are the model's own and keep their names.
+
+    Args:
+        model: the model.
+        opened: paths of the modules, besides the model itself, whose calls are wanted.
+
+    Raises:
+        Exception: whatever `torch.fx` raises where the forward branches on values.
+    """
+    graph = _Tracer(opened).trace(model)
+    return _wrapped(fx.GraphModule(model, graph, type(model).__name__))
+
+
+def exported_with_calls(
+    model: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    axes: Mapping[int, Collection[int]],
+) -> tuple[fx.GraphModule, bool]:
+    """The same of a model's exported graph, in inference mode; and whether its sizes are free.
+
+    Args:
+        model: the model.
+        args: what it is called with.
+        kwargs: what it is called with by keyword.
+        axes: by number of the tensor among these, its axes of positions.
+    """
+    leaves, spec = pytree.tree_flatten((args, dict(kwargs)))
+    numbers = [k for k, leaf in enumerate(leaves) if isinstance(leaf, torch.Tensor)]
+    sizes: list[Any] = [None] * len(leaves)
+    for number, k in enumerate(numbers):
+        sizes[k] = dict.fromkeys(axes.get(number, ()), Dim.AUTO)
+    shapes = pytree.tree_unflatten(sizes, spec)
+    with quiet(), same_random_state():
+        exported = torch.export.export(
+            model, args, dict(kwargs), dynamic_shapes=(*shapes[0], *shapes[1].values()),
+            strict=False,
+        )  # fmt: skip
+    return of_exported(exported)
+
+
+def of_exported(exported: ExportedProgram) -> tuple[fx.GraphModule, bool]:
+    """An exported program as a graph of modules, one for each call; whether its sizes are free."""
+    names = exported.graph_signature.user_inputs
+    values = [n.meta.get("val") for n in exported.graph.nodes if n.name in names]
+    free = any(
+        isinstance(length, torch.SymInt)
+        for value in values if isinstance(value, torch.Tensor)
+        for length in value.shape
+    )  # fmt: skip
+    module: Any = exported.module()
+    return _wrapped(module), free
+
+
+def _wrapped(graph: fx.GraphModule) -> fx.GraphModule:
+    calls = nn.ModuleDict()
+    for node in list(graph.graph.nodes):
+        if node.op not in ("call_function", "call_method"):
+            continue
+        calls[node.name] = Call(node.target)
+        with graph.graph.inserting_after(node):
+            made = graph.graph.create_node(
+                "call_module", f"{FOLDER}.{node.name}", node.args, node.kwargs
+            )
+        made.meta = dict(node.meta)
+        node.replace_all_uses_with(made)
+        graph.graph.erase_node(node)
+    graph.add_module(FOLDER, calls)
+    graph.recompile()
+    return graph
+
+
+def without_calls(graph: fx.GraphModule, kept: Collection[str]) -> None:
+    """Make all calls plain again but those kept, in place."""
+    for node in list(graph.graph.nodes):
+        path = str(node.target)
+        if node.op != "call_module" or not path.startswith(f"{FOLDER}.") or path in kept:
+            continue
+        call: Any = graph.get_submodule(path)
+        kind = "call_method" if isinstance(call.function, str) else "call_function"
+        with graph.graph.inserting_after(node):
+            plain = graph.graph.create_node(
+                kind, call.function, node.args, node.kwargs, name=path.rpartition(".")[2]
+            )
+        plain.meta = dict(node.meta)
+        node.replace_all_uses_with(plain)
+        graph.graph.erase_node(node)
+        del graph.get_submodule(FOLDER)[node.target.rpartition(".")[2]]  # type: ignore[operator]
+    graph.recompile()

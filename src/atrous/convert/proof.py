@@ -1,0 +1,193 @@
+"""Both models on the same random input, and what is to be said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from atrous.convert.certificate import Certificate
+from atrous.convert.change import apply
+from atrous.convert.comparison import Point, Run, compare, run, shaken, share
+from atrous.convert.densities import DensifyError
+from atrous.convert.plan import Plan
+from atrous.convert.study import Pooling, Study, Wish
+from atrous.graph.capture import Inputs, arguments, capture, in_order
+from atrous.graph.diagnosis import told_failure
+from atrous.graph.shell import shell_copy
+
+TOLERANCE = 1e-9
+"""The largest difference on the grid, in double precision, as a share of the largest value."""
+
+_SINGLE = 1e-4
+"""The same where the model computes in single precision whatever it is fed."""
+
+_SIZES: dict[int, tuple[tuple[int, ...], ...]] = {
+    1: ((1009,), (1024,)),
+    2: ((97, 105), (96, 128)),
+    3: ((33, 37, 41), (32, 48, 64)),
+}
+"""Lengths to try, by number of axes: odd first, so that borders of all kinds occur."""
+
+
+def certified(
+    model: nn.Module, x: Inputs, wish: Wish, found: Study, sizes: Sequence[int] | None
+) -> Certificate:
+    """Compare both models on small random inputs, weights shaken.
+
+    Raises:
+        DensifyError: if values that ought to be equal are not.
+    """
+    tried = shaken(model)
+    at = found.points
+    args, kwargs, before = _first_run(tried, _trials(model, x, found, sizes), at)
+    after = _dense_run(tried, found.plan, args, kwargs, at)
+    compared = tuple(compare(point, before, after) for point in at)
+    plain = [
+        label
+        for label, name in found.program.outputs.items()
+        if all(along is None for along in found.strides[name]) and label in after.outputs
+    ]
+    leaves = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+    certificate = Certificate(
+        type(model).__name__,
+        found.stride,
+        wish.pooling,
+        (),
+        tuple(tuple(leaf.shape) for leaf in leaves),
+        compared,
+        {label: share(after.outputs[label], before.outputs[label]) for label in plain},
+        tuple(dict.fromkeys(f"{node.kind} of {node.label}" for node in found.plan.pooled)),
+    )
+    way = found.on_the_way
+    ought = not any(node in found.plan.pooled for node in way)
+    if wish.pooling == "grid" or ought:
+        _check(certificate, found, tried, (args, kwargs))
+    if not way:
+        return certificate
+    other: Pooling = "all" if wish.pooling == "grid" else "grid"
+    plan = found.replanned(model, other)
+    if plan.stuck:
+        return certificate
+    otherwise = _dense_run(tried, plan, args, kwargs, at)
+    error = max(compare(point, before, otherwise).error for point in at)
+    return replace(certificate, other_pooling=error)
+
+
+def _check(
+    certificate: Certificate,
+    found: Study,
+    tried: nn.Module,
+    given: tuple[tuple[Any, ...], dict[str, Any]],
+) -> None:
+    """Check that values are equal on the grid.
+
+    Raises:
+        DensifyError: if they are not.
+    """
+    if certificate.error <= TOLERANCE:
+        return
+    if certificate.error <= _SINGLE and _is_single(tried, given):
+        return
+    worst = max(certificate.compared, key=lambda entry: entry.error)
+    told = f"on random input {certificate.size} {worst}"
+    plain = [node for node in found.on_the_way if node in found.plan.pooled]
+    if plain:
+        places = "; ".join(f"{n.kind} at {n.place.source}: {n.place.code}" for n in plain)
+        raise DensifyError(
+            f"pooling must be of the grid for equal values, but these plain calls of the model "
+            f"itself read all positions: {places}; {told}. Put them into modules, make it dense "
+            'with as_graph=True, or choose pooling="all".'
+        )
+    raise DensifyError(
+        f"model must give equal values on the grid when it is dense, but {told}. This is a case "
+        "that is not understood: please report it, with the model. A larger output_stride, or "
+        "node= before that place, may do."
+    )
+
+
+def _is_single(model: nn.Module, given: tuple[tuple[Any, ...], dict[str, Any]]) -> bool:
+    """Whether a model in double precision computes in less."""
+    args, kwargs = given
+    program = capture(model, kwargs or args)
+    return any(
+        node.dtype.is_floating_point and node.dtype != torch.float64
+        for node in program.nodes.values()
+    )
+
+
+def _first_run(
+    model: nn.Module,
+    trials: Iterator[tuple[tuple[Any, ...], dict[str, Any]]],
+    at: Sequence[Point],
+) -> tuple[tuple[Any, ...], dict[str, Any], Run]:
+    """The first of the inputs that the model runs on."""
+    for args, kwargs in trials:
+        try:
+            return args, kwargs, run(model, args, kwargs, at)
+        except Exception as error:
+            failed, last = error, (args, kwargs)
+    where = told_failure(failed, model, *last)
+    raise DensifyError(
+        f"sizes must be lengths that the model runs on in double precision, but it fails {where}. "
+        "Give sizes=, as (96, 128)."
+    ) from failed
+
+
+def _dense_run(
+    model: nn.Module,
+    plan: Plan,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    at: Sequence[Point],
+) -> Run:
+    dense = apply(shell_copy(model), plan)
+    try:
+        return run(dense, args, kwargs, at)
+    except Exception as error:
+        where = told_failure(error, dense, args, kwargs)
+        raise DensifyError(
+            f"model must run on values that are denser, but it fails {where}. What is written for "
+            "one size of map there has to follow the map, or node= be chosen before it."
+        ) from error
+
+
+def _trials(
+    model: nn.Module, x: Inputs, found: Study, sizes: Sequence[int] | None
+) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """Random inputs of the lengths asked for, or of small odd ones, even ones, those of `x`."""
+    args, kwargs = arguments(x, torch.float64)
+    kwargs = in_order(model, kwargs)
+    leaves, spec = pytree.tree_flatten((args, kwargs))
+    numbers = [k for k, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+    names = dict(zip(numbers, found.program.inputs, strict=True))
+    count = len(found.axes[found.program.input().name])
+    if sizes is not None and len(sizes) != count:
+        raise ValueError(
+            f"sizes must hold one length for each of the {count} axes of positions, got "
+            f"{tuple(sizes)}."
+        )
+    tried = [sizes] if sizes is not None else [*_SIZES.get(count, ()), None]
+    for lengths in tried:
+        generator = torch.Generator().manual_seed(0)
+        made = list(leaves)
+        for k, name in names.items():
+            shape = list(leaves[k].shape)
+            for axis, length in zip(found.axes[name], lengths or (), strict=False):
+                shape[axis] = length
+            made[k] = _random(leaves[k], shape, generator)
+        new_args, new_kwargs = pytree.tree_unflatten(made, spec)
+        yield new_args, new_kwargs
+
+
+def _random(given: Tensor, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    if given.is_floating_point():
+        return torch.randn(tuple(shape), generator=generator, dtype=torch.float64)
+    if given.dtype == torch.bool:
+        return torch.rand(tuple(shape), generator=generator) < 0.5
+    low, high = (int(v) for v in given.aminmax())
+    return torch.randint(low, high + 1, tuple(shape), generator=generator, dtype=given.dtype)

@@ -1,0 +1,115 @@
+"""What is wanted of a model, and what has to change in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from atrous.analysis.fields.field import default_axes
+from atrous.convert.comparison import Point, points
+from atrous.convert.densities import Densities, densities, last_positions
+from atrous.convert.plan import Plan, Planner
+from atrous.convert.strides import Strides, axis_strides
+from atrous.graph.capture import Inputs, capture
+from atrous.graph.program import Node, Program
+
+Pooling = Literal["grid", "all"]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is wanted of a model.
+
+    Attributes:
+        output_stride: the stride wanted, one for all axes of positions or one for each.
+        node: the value that is to have it, by a module's path or a node's name; by default every
+            output, or where one holds no positions, the last value behind it that does.
+        output: that output alone.
+        pooling: whether what reads all positions reads those of the grid only.
+    """
+
+    output_stride: int | Sequence[int]
+    node: str | None = None
+    output: str | None = None
+    pooling: Pooling = "grid"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A captured model and what has to change in it.
+
+    Attributes:
+        program: the captured model.
+        axes: by input, its axes of positions.
+        stride: the stride wanted along each of the first input's.
+        strides: of every value, the strides of its axes.
+        densities: of every value, how much denser it is to be.
+        targets: the values that are to be dense.
+        plan: what has to change.
+    """
+
+    program: Program
+    axes: Mapping[str, tuple[int, ...]]
+    stride: tuple[int, ...]
+    strides: Mapping[str, Strides]
+    densities: Mapping[str, Densities]
+    targets: tuple[Node, ...]
+    plan: Plan
+
+    @property
+    def points(self) -> list[Point]:
+        """Where to compare both models."""
+        return points(self.program, self.targets, self.strides, self.densities)
+
+    @property
+    def on_the_way(self) -> list[Node]:
+        """What reads all positions, of the grid or dense ones, and goes into a target."""
+        behind = {n.name for target in self.targets for n in self.program.behind(target)}
+        return [n for n in (*self.plan.grid, *self.plan.pooled) if n.name in behind]
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Of the first input, along its axes of positions."""
+        source = self.program.input()
+        return tuple(source.shape[axis] for axis in self.axes[source.name])
+
+    def replanned(self, model: nn.Module, pooling: Pooling) -> Plan:
+        """What has to change with a choice of pooling."""
+        planner = Planner(self.program, model, self.strides, self.densities)
+        return planner.plan(pool_grid=pooling == "grid")
+
+
+def study(model: nn.Module, x: Inputs, wish: Wish) -> Study:
+    """Capture a model and find what has to change in it.
+
+    Raises:
+        DensifyError: if a stride is no multiple of the wanted one, or no value holds positions.
+        KeyError: if there is no such node or output.
+        ValueError: if the wanted strides do not fit the input's axes.
+    """
+    program = capture(model, x)
+    axes = {name: default_axes(program, program.nodes[name]) for name in program.inputs}
+    strides = axis_strides(program, axes)
+    wanted = _per_axis(wish.output_stride, axes[program.input().name])
+    if wish.node is not None:
+        targets = [program.find(wish.node)]
+    else:
+        labels = [wish.output] if wish.output is not None else list(program.outputs)
+        targets = [last_positions(program, strides, program.output(label)) for label in labels]
+    targets = list({node.name: node for node in targets}.values())
+    density = densities(program, strides, wanted, targets)
+    plan = Planner(program, model, strides, density).plan(pool_grid=wish.pooling == "grid")
+    return Study(program, axes, tuple(wanted.values()), strides, density, tuple(targets), plan)
+
+
+def _per_axis(wanted: int | Sequence[int], axes: Sequence[int]) -> dict[int, int]:
+    given = (wanted,) * len(axes) if isinstance(wanted, int) else tuple(wanted)
+    if len(given) != len(axes) or any(not isinstance(s, int) or s < 1 for s in given):
+        raise ValueError(
+            f"output_stride must be a whole number from 1 on, or one for each of the {len(axes)} "
+            f"axes of positions, got {wanted!r}."
+        )
+    return dict(zip(axes, given, strict=True))
