@@ -15,6 +15,7 @@ frequency_response(w, f), alias_energy(w, stride=), safe_stride(w_c, d)   for si
 cost(model, x)              parameters, MACs and activation memory, by node and by module
 compare(designs, x)         designs side by side: field, cost, time, what shifts do
 lint(model, x)              findings: what is wrong, where, with which numbers, and how to mend it
+densify(model, x, output_stride=8)   the same model at a smaller stride, equal values, proven
 routes(model, x, at=None)   the positions of every layer between one output and the input: a tree
 plot                        pictures of all of it by matplotlib: plot.coverage(...), plot.stack(...)
 picture(result)             the same as text, for terminals
@@ -44,6 +45,7 @@ from atrous.api.blind import hidden_perturbation as hidden_perturbation
 from atrous.api.cost import compare as compare
 from atrous.api.cost import cost as cost
 from atrous.api.coverage import coverage as coverage
+from atrous.api.densify import densify as densify
 from atrous.api.effective import effective_field as effective_field
 from atrous.api.fields import branches as branches
 from atrous.api.fields import receptive_field as receptive_field
@@ -55,6 +57,8 @@ from atrous.api.routes import routes as routes
 from atrous.api.spectrum import chain_response as chain_response
 from atrous.api.spectrum import frequency_response as frequency_response
 from atrous.api.spectrum import spectrum as spectrum
+from atrous.convert.certificate import Certificate as Certificate
+from atrous.convert.densities import DensifyError as DensifyError
 from atrous.graph.rule import rule as rule
 from atrous.graph.shell import CaptureError as CaptureError
 from atrous.lint.finding import Finding as Finding

@@ -17,11 +17,18 @@ FOLDER = "calls"
 
 
 class Call(nn.Module):
-    """A call of a function, as a module without parameters."""
+    """A call of a function, as a module without parameters.
 
-    def __init__(self, function: Any) -> None:
+    Attributes:
+        function: what is called; a name for a method of the first argument.
+        weights: tensors among the arguments that are not computed from the input, by their places
+            in (positional arguments, keyword arguments).
+    """
+
+    def __init__(self, function: Any, weights: Collection[str] = ()) -> None:
         super().__init__()
         self.function = function
+        self.weights = frozenset(weights)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The function's result."""
@@ -74,13 +81,18 @@ def exported_with_calls(
         model: the model.
         args: what it is called with.
         kwargs: what it is called with by keyword.
-        axes: by number of the tensor among these, its axes of positions.
+        axes: by number of the tensor among these, its axes of positions; their lengths and that of
+            the batch are to be free.
     """
     leaves, spec = pytree.tree_flatten((args, dict(kwargs)))
     numbers = [k for k, leaf in enumerate(leaves) if isinstance(leaf, torch.Tensor)]
     sizes: list[Any] = [None] * len(leaves)
     for number, k in enumerate(numbers):
-        sizes[k] = dict.fromkeys(axes.get(number, ()), Dim.AUTO)
+        if number in axes:
+            # A single item would be taken for the only batch there is.
+            leaves[k] = torch.cat([leaves[k]] * 2) if len(leaves[k]) == 1 else leaves[k]
+            sizes[k] = dict.fromkeys((0, *axes[number]), Dim.AUTO)
+    args, kwargs = pytree.tree_unflatten(leaves, spec)
     shapes = pytree.tree_unflatten(sizes, spec)
     with quiet(), same_random_state():
         exported = torch.export.export(
@@ -104,21 +116,39 @@ def of_exported(exported: ExportedProgram) -> tuple[fx.GraphModule, bool]:
 
 
 def _wrapped(graph: fx.GraphModule) -> fx.GraphModule:
-    calls = nn.ModuleDict()
+    """Replace every plain call by a module, in place."""
+    folder = nn.ModuleDict()
+    data: set[fx.Node] = set()
     for node in list(graph.graph.nodes):
-        if node.op not in ("call_function", "call_method"):
+        # Not which module it was called in: that would be said of all that is called from it.
+        node.meta.pop("nn_module_stack", None)
+        if node.op == "placeholder" or any(given in data for given in node.all_input_nodes):
+            data.add(node)
+        if node.op not in ("call_function", "call_method") or node not in data:
             continue
-        calls[node.name] = Call(node.target)
+        places = pytree.tree_flatten_with_path((node.args, node.kwargs))[0]
+        weights = [
+            pytree.keystr(place)
+            for place, given in places
+            if isinstance(given, fx.Node) and given not in data
+        ]
+        folder[node.name] = Call(node.target, weights)
         with graph.graph.inserting_after(node):
             made = graph.graph.create_node(
                 "call_module", f"{FOLDER}.{node.name}", node.args, node.kwargs
             )
         made.meta = dict(node.meta)
         node.replace_all_uses_with(made)
+        data.add(made)
         graph.graph.erase_node(node)
-    graph.add_module(FOLDER, calls)
+    graph.add_module(FOLDER, folder)
     graph.recompile()
     return graph
+
+
+def is_exported(model: nn.Module) -> bool:
+    """Whether a model is the graph of an exported program."""
+    return isinstance(model, fx.GraphModule) and hasattr(model, "_guards_fn")
 
 
 def without_calls(graph: fx.GraphModule, kept: Collection[str]) -> None:

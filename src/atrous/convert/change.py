@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from atrous.convert.calls import Call
 from atrous.convert.certificate import Changed
 from atrous.convert.plan import Change, Plan
 from atrous.nn.dense import in_phases, on_dense
@@ -59,7 +60,13 @@ def _change(module: Any, change: Change) -> None:
     if change.how in ("phases", "grid"):
         reads, gives = change.axes
         in_phases(
-            module, change.before, change.after, stride=change.stride, reads=reads, gives=gives
+            module,
+            change.before,
+            change.after,
+            stride=change.stride,
+            reads=reads,
+            gives=gives,
+            weights=module.weights if isinstance(module, Call) else (),
         )
     elif change.how == "borders":
         on_dense(module, change.before, change.after)

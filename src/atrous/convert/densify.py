@@ -17,7 +17,7 @@ from atrous.convert.plan import Plan
 from atrous.convert.pools import Pools, told_pools, without_pools
 from atrous.convert.proof import certified
 from atrous.convert.study import Study, Wish, study
-from atrous.graph.capture import Inputs, arguments, floating_type, in_order
+from atrous.graph.capture import Inputs, arguments, floating_type, in_order, quiet
 from atrous.graph.program import Node
 from atrous.graph.shell import shell_copy
 
@@ -81,6 +81,9 @@ def densified(
     certificate = replace(certificate, model=kind, changes=told(work, made, found.plan))
     if not free:
         certificate = replace(certificate, valid_for=f"inputs of {certificate.size} alone")
+    elif kind == "exported program" or calls.is_exported(made):
+        valid = "sizes at which forward takes the same way, as far as the exported graph takes them"
+        certificate = replace(certificate, valid_for=valid)
     if dropped:
         certificate = told_pools(made, x, given, dropped, certificate)
     if isinstance(made, fx.GraphModule):
@@ -146,7 +149,8 @@ def _stuck(nodes: Sequence[Node], is_graph: bool) -> str:
 
 def _copied(model: nn.Module) -> nn.Module:
     try:
-        return copy.deepcopy(model)
+        with quiet():
+            return copy.deepcopy(model)
     except Exception as error:
         raise DensifyError(
             f"model must be copyable, but {type(model).__name__} is not: {error}. "

@@ -119,10 +119,9 @@ class Planner:
             if change is not None:
                 changes[change.path] = change
                 grid += [node for node in nodes if self._reads_all(node)]
-            elif all(self._reads_all(node) for node in nodes):
-                pooled += nodes
             else:
-                stuck += nodes
+                pooled += [node for node in nodes if self._reads_all(node)]
+                stuck += [node for node in nodes if not self._reads_all(node)]
         outermost = [
             c for p, c in changes.items() if not any(_inside(p, q) for q in changes if q != p)
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Iterator
 from types import CellType, FunctionType, ModuleType
 from typing import Any
@@ -59,7 +60,10 @@ def shell_copy(
         shared.setdefault(id(tensor), tensor.detach())
     try:
         _copy_functions(model, shared)
-        shell = copy.deepcopy(model, shared)
+        with warnings.catch_warnings():
+            # Of PyTorch's own classes about their copies.
+            warnings.simplefilter("ignore")
+            shell = copy.deepcopy(model, shared)
     except Exception as error:
         raise CaptureError(
             f"model must be copyable, but {type(model).__name__} is not: {error}. "

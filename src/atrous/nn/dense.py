@@ -9,18 +9,20 @@ dense result that belongs to one of its own is then what it computed before, to 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
-from math import ceil, prod
+from math import prod
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import keystr, tree_map_only, tree_map_with_path
 
+_max: Callable[[int, int], int] = torch.sym_max
+_min: Callable[[int, int], int] = torch.sym_min
 _CONVOLUTIONS: dict[int, Any] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
@@ -34,6 +36,7 @@ class Density:
         stride: dense input positions per dense result position.
         reads: the inputs' axes of positions, counted from the end.
         gives: those of the results.
+        weights: tensors among the arguments that hold no positions, by their places in them.
     """
 
     before: tuple[int, ...]
@@ -41,6 +44,7 @@ class Density:
     stride: tuple[Fraction, ...]
     reads: tuple[int, ...]
     gives: tuple[int, ...]
+    weights: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         sides = ("x".join(map(str, side)) for side in (self.before, self.after))
@@ -60,9 +64,11 @@ def dense_length(length: int, stride: Fraction | int, coarse: int, density: int)
         >>> dense_length(97, 1, 49, 2), dense_length(97, 1, 48, 2)
         (97, 96)
     """
-    if coarse == 0:
-        return 0
-    return min(max(ceil(length / Fraction(stride)), density * (coarse - 1) + 1), density * coarse)
+    step = Fraction(stride)
+    wanted = -(-length * step.denominator // step.numerator)
+    # These also take lengths that are symbols, while a model is exported.
+    least = _max(density * (coarse - 1) + 1, 0)
+    return _min(_max(wanted, least), density * coarse)
 
 
 class InPhases(nn.Module):
@@ -74,11 +80,13 @@ class InPhases(nn.Module):
         """The module's own forward on all phases, as items of one batch."""
         lengths: list[tuple[int, ...]] = []
 
-        def cut(tensor: Tensor) -> Tensor:
+        def cut(place: Any, tensor: Any) -> Any:
+            if not isinstance(tensor, Tensor) or keystr(place) in self._density.weights:
+                return tensor
             lengths.append(tuple(tensor.shape[axis] for axis in self._density.reads))
             return _phases(tensor, self._density)
 
-        args, kwargs = tree_map_only(Tensor, cut, (args, kwargs))
+        args, kwargs = tree_map_with_path(cut, (args, kwargs))
         result = super().forward(*args, **kwargs)
         if prod(self._density.after) == 1:
             return result
@@ -102,6 +110,7 @@ def in_phases(
     stride: Sequence[Fraction | int] | None = None,
     reads: Sequence[int] | None = None,
     gives: Sequence[int] | None = None,
+    weights: Collection[str] = (),
 ) -> None:
     """Make a module run as it is on every phase of a dense input, in place.
 
@@ -116,6 +125,8 @@ def in_phases(
         stride: dense input positions per dense result position; by default 1.
         reads: the inputs' axes of positions, counted from the end; by default the last ones.
         gives: those of the results.
+        weights: tensors among the arguments that hold no positions, by their places in (positional
+            arguments, keyword arguments), as "[0][1]".
 
     Example:
         >>> pool, x = nn.MaxPool1d(3, stride=2, ceil_mode=True), torch.rand(1, 1, 8)
@@ -131,6 +142,7 @@ def in_phases(
         tuple(map(Fraction, stride or (1,) * len(before))),
         tuple(reads or last),
         tuple(gives or last),
+        frozenset(weights),
     )
     _mix(InPhases, module, density)
 
@@ -159,7 +171,7 @@ class OnDense(nn.Module):
             room = [start, end, *room]
             strides.append(stride)
             dilations.append(conv.dilation[k] * before)
-        padded = F.pad(input, room) if any(room) else input
+        padded = _padded(input, room)
         made: Tensor = _CONVOLUTIONS[count](
             padded, weight, bias, strides, 0, dilations, conv.groups
         )
@@ -236,8 +248,8 @@ def _phases(tensor: Tensor, density: Density) -> Tensor:
     counts = [-(-tensor.shape[axis] // r) for axis, r in zip(axes, density.before, strict=True)]
     room = [0] * (2 * tensor.dim())
     for axis, n, r, phases in zip(axes, counts, density.before, density.after, strict=True):
-        room[2 * (-axis - 1) + 1] = max(r * (n - 1) + phases - tensor.shape[axis], 0)
-    padded = F.pad(tensor, room) if any(room) else tensor
+        room[2 * (-axis - 1) + 1] = _max(r * (n - 1) + phases - tensor.shape[axis], 0)
+    padded = _padded(tensor, room)
     found = []
     for starts in itertools.product(*map(range, density.after)):
         index: list[Any] = [slice(None)] * tensor.dim()
@@ -245,6 +257,12 @@ def _phases(tensor: Tensor, density: Density) -> Tensor:
             index[axis] = slice(start, start + r * (n - 1) + 1, r)
         found.append(padded[tuple(index)])
     return found[0] if len(found) == 1 else torch.cat(found)
+
+
+def _padded(tensor: Tensor, room: list[int]) -> Tensor:
+    # A symbol may be 0 or not.
+    needed = any(not isinstance(length, int) or length != 0 for length in room)
+    return F.pad(tensor, room) if needed else tensor
 
 
 def _joined(tensor: Tensor, lengths: tuple[int, ...], density: Density) -> Tensor:
@@ -263,5 +281,13 @@ def _joined(tensor: Tensor, lengths: tuple[int, ...], density: Density) -> Tenso
     parts = tensor.reshape(*after, items, *tensor.shape[1:])
     joined = parts.permute(order).reshape(shape)
     for axis, length, stride, r in zip(axes, lengths, density.stride, after, strict=True):
-        joined = joined.narrow(axis, 0, dense_length(length, stride, tensor.shape[axis], r))
+        joined = _cut(joined, axis, dense_length(length, stride, tensor.shape[axis], r))
     return joined
+
+
+def _cut(tensor: Tensor, axis: int, length: int) -> Tensor:
+    """The first positions along an axis."""
+    if isinstance(length, int):
+        return tensor.narrow(axis, 0, length)
+    # Of a symbol nothing must be asked, or an exported model would take such lengths alone.
+    return tensor.index_select(axis, torch.arange(length, device=tensor.device))
