@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
-import torch
 from torch import fx, nn
-from torch.export import Dim, ExportedProgram
+from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
-
-from atrous.graph.capture import quiet, same_random_state
 
 FOLDER = "calls"
 """The submodule that holds the calls, by name."""
@@ -69,50 +66,10 @@ def with_calls(model: nn.Module, opened: Collection[str]) -> fx.GraphModule:
     return _wrapped(fx.GraphModule(model, graph, type(model).__name__))
 
 
-def exported_with_calls(
-    model: nn.Module,
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
-    axes: Mapping[int, Collection[int]],
-) -> tuple[fx.GraphModule, bool]:
-    """The same of a model's exported graph, in inference mode; and whether its sizes are free.
-
-    Args:
-        model: the model.
-        args: what it is called with.
-        kwargs: what it is called with by keyword.
-        axes: by number of the tensor among these, its axes of positions; their lengths and that of
-            the batch are to be free.
-    """
-    leaves, spec = pytree.tree_flatten((args, dict(kwargs)))
-    numbers = [k for k, leaf in enumerate(leaves) if isinstance(leaf, torch.Tensor)]
-    sizes: list[Any] = [None] * len(leaves)
-    for number, k in enumerate(numbers):
-        if number in axes:
-            # A single item would be taken for the only batch there is.
-            leaves[k] = torch.cat([leaves[k]] * 2) if len(leaves[k]) == 1 else leaves[k]
-            sizes[k] = dict.fromkeys((0, *axes[number]), Dim.AUTO)
-    args, kwargs = pytree.tree_unflatten(leaves, spec)
-    shapes = pytree.tree_unflatten(sizes, spec)
-    with quiet(), same_random_state():
-        exported = torch.export.export(
-            model, args, dict(kwargs), dynamic_shapes=(*shapes[0], *shapes[1].values()),
-            strict=False,
-        )  # fmt: skip
-    return of_exported(exported)
-
-
-def of_exported(exported: ExportedProgram) -> tuple[fx.GraphModule, bool]:
-    """An exported program as a graph of modules, one for each call; whether its sizes are free."""
-    names = exported.graph_signature.user_inputs
-    values = [n.meta.get("val") for n in exported.graph.nodes if n.name in names]
-    free = any(
-        isinstance(length, torch.SymInt)
-        for value in values if isinstance(value, torch.Tensor)
-        for length in value.shape
-    )  # fmt: skip
+def of_exported(exported: ExportedProgram) -> fx.GraphModule:
+    """An exported program as a graph of modules, one for each call."""
     module: Any = exported.module()
-    return _wrapped(module), free
+    return _wrapped(module)
 
 
 def _wrapped(graph: fx.GraphModule) -> fx.GraphModule:

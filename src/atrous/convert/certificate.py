@@ -22,6 +22,11 @@ TOLD: dict[How, str] = {
 """What is done to a module, for people."""
 
 
+def short(numbers: tuple[int, ...]) -> str:
+    """One number for all axes where they agree, as "8"; else one each, as "4x8"."""
+    return str(numbers[0]) if len(set(numbers)) == 1 else "x".join(map(str, numbers))
+
+
 @dataclass(frozen=True)
 class Changed:
     """One module that was changed.
@@ -45,7 +50,7 @@ class Changed:
     @property
     def density(self) -> str:
         """Dense positions per position, of what it reads and of its result."""
-        sides = ["x".join(map(str, side)) for side in (self.before, self.after)]
+        sides = [short(side) for side in (self.before, self.after)]
         return sides[0] if sides[0] == sides[1] else " -> ".join(sides)
 
 
@@ -69,7 +74,7 @@ class Compared:
 
     def __str__(self) -> str:
         sizes = (" x ".join(map(str, lengths)) for lengths in (self.coarse, self.dense))
-        return f"{self.node}: {' -> '.join(sizes)}, differs by {self.error:.1e} on the grid"
+        return f"{self.node}: {' -> '.join(sizes)}, differs by {_tiny(self.error)} on the grid"
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,7 @@ class Certificate(Shown):
         pooling: whether what reads all positions reads those of the "grid" or "all".
         changes: the modules that were changed.
         shapes: of the random inputs, in float64.
+        axes: of each of these, the axes of positions.
         compared: one entry per value that was to become dense.
         outputs: by label of an output without positions, the largest difference as a share.
         pooled: places on the way to a compared value that read all dense positions.
@@ -115,6 +121,7 @@ class Certificate(Shown):
     pooling: str
     changes: tuple[Changed, ...]
     shapes: tuple[tuple[int, ...], ...]
+    axes: tuple[tuple[int, ...], ...]
     compared: tuple[Compared, ...]
     outputs: Mapping[str, float] = field(default_factory=dict)
     pooled: tuple[str, ...] = ()
@@ -134,22 +141,28 @@ class Certificate(Shown):
 
     def told(self) -> list[str]:
         """All but the changes, a sentence each."""
-        reads = f"random input {self.size} in float64, weights shaken so that none is zero"
-        lines = [f"compared on {reads}", *map(str, self.compared)]
-        lines += [f"output {label!r} differs by {e:.1e}" for label, e in self.outputs.items()]
+        told = f"compared on random input {self.size} in float64, with no weight zero"
+        if self.fields:
+            told += "; with the model with steps in place of the pools that were left out"
+        lines = [told, *map(str, self.compared)]
+        lines += [f"output {label!r} differs by {_tiny(e)}" for label, e in self.outputs.items()]
         if self.other_pooling is not None:
             mine, other = "the grid", "all positions"
             if self.pooling == "all":
                 mine, other = other, mine
             told = f"pooling on the way reads {mine}; with {other} read, values on the grid differ "
-            lines.append(f"{told}by {self.other_pooling:.1e}")
+            lines.append(f"{told}by {_tiny(self.other_pooling)}")
         if self.pooled and self.pooling == "grid":
             lines.append(f"reads all positions and cannot be changed: {', '.join(self.pooled)}")
         return [*lines, *map(str, self.fields), f"valid for {self.valid_for}"]
 
     def __str__(self) -> str:
-        strides = "x".join(map(str, self.output_stride))
-        head = f"{self.model} at output stride {strides}: {len(self.changes)} modules changed"
+        count = len(self.changes)
+        done = f"{count} module{'s' * (count != 1)} changed"
+        if not count:
+            at = ", ".join(entry.node for entry in self.compared)
+            done = f"nothing to change, no stride up to {at} is larger"
+        head = f"{self.model} at output stride {short(self.output_stride)}: {done}"
         return "\n".join([head, *self.told()])
 
     def to_dict(self) -> dict[str, Any]:
@@ -191,3 +204,7 @@ class Certificate(Shown):
             ],
             "valid_for": self.valid_for,
         }
+
+
+def _tiny(share: float) -> str:
+    return f"{share:.1e}" if share else "0"

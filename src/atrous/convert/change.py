@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from atrous.convert.calls import Call
-from atrous.convert.certificate import Changed
+from atrous.convert.certificate import Changed, short
 from atrous.convert.plan import Change, Plan
 from atrous.nn.dense import in_phases, on_dense
 
@@ -46,14 +46,10 @@ def _settings(module: Any) -> str:
     usual = {"stride": (1,), "dilation": (1,), "padding": (0,)}
     named = [(name, getattr(module, name)) for name in usual]
     return ", ".join(
-        f"{name} {value if isinstance(value, str) else _short(value)}"
+        f"{name} {value if isinstance(value, str) else short(value)}"
         for name, value in named
         if name != "stride" or set(value) != {1}
     )
-
-
-def _short(value: tuple[int, ...]) -> str:
-    return str(value[0]) if len(set(value)) == 1 else "x".join(map(str, value))
 
 
 def _change(module: Any, change: Change) -> None:

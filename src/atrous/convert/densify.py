@@ -13,11 +13,12 @@ from atrous.convert import calls
 from atrous.convert.certificate import Certificate
 from atrous.convert.change import apply, told
 from atrous.convert.densities import DensifyError
+from atrous.convert.exporting import export, is_free
 from atrous.convert.plan import Plan
 from atrous.convert.pools import Pools, told_pools, without_pools
 from atrous.convert.proof import certified
 from atrous.convert.study import Study, Wish, study
-from atrous.graph.capture import Inputs, arguments, floating_type, in_order, quiet
+from atrous.graph.capture import Inputs, quiet
 from atrous.graph.program import Node
 from atrous.graph.shell import shell_copy
 
@@ -62,7 +63,7 @@ def densified(
     work: nn.Module
     if isinstance(model, ExportedProgram):
         kind, as_graph = "exported program", True
-        work, free = calls.of_exported(model)
+        work, free = calls.of_exported(model), is_free(model)
         found = study(work, x, wish)
     elif as_graph:
         kind = type(model).__name__
@@ -119,17 +120,10 @@ def _plain(found: Study, wish: Wish) -> list[Node]:
 def _exported(
     model: nn.Module, x: Inputs, wish: Wish, found: Study
 ) -> tuple[nn.Module, bool, Study]:
-    args, kwargs = arguments(x, floating_type(model))
     own = [found.axes[name] for name in found.program.inputs]
-    shell = shell_copy(model)
-    try:
-        graph, free = calls.exported_with_calls(
-            shell, args, in_order(model, kwargs), dict(enumerate(own))
-        )
-        return graph, free, study(graph, x, wish)
-    except Exception:
-        graph, free = calls.exported_with_calls(shell, args, in_order(model, kwargs), {})
-        return graph, free, study(graph, x, wish)
+    exported, free = export(shell_copy(model), x, dict(enumerate(own)))
+    graph = calls.of_exported(exported)
+    return graph, free, study(graph, x, wish)
 
 
 def _upwards(path: str) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
@@ -82,6 +82,7 @@ class Planner:
         model: the model itself.
         strides: of every value, the strides of its axes.
         densities: of every value, how much denser it is to be.
+        targets: names of the values that are to be dense for whoever wants them.
     """
 
     def __init__(
@@ -90,10 +91,12 @@ class Planner:
         model: nn.Module,
         strides: Mapping[str, Strides],
         densities: Mapping[str, Densities],
+        targets: Collection[str] = (),
     ) -> None:
         self.program = program
         self.modules = dict(model.named_modules())
         self.strides, self.densities = strides, densities
+        self.targets = frozenset(targets)
 
     def plan(self, *, pool_grid: bool) -> Plan:
         """The plan.
@@ -204,6 +207,9 @@ class Planner:
             for node in self.program.nodes.values() if node.name not in names
             for o in node.operands if o.name in names
         } | (names & set(self.program.outputs.values()))  # fmt: skip
+        if self.targets & (names - leaving):
+            # As a whole it would not give a target's dense value to anyone.
+            return None
         before = {self._side(name) for name in entering}
         after = {self._side(name) for name in leaving}
         if len(before) != 1 or len(after) != 1:

@@ -16,7 +16,7 @@ from atrous.convert.comparison import Point, Run, compare, run, shaken, share
 from atrous.convert.densities import DensifyError
 from atrous.convert.plan import Plan
 from atrous.convert.study import Pooling, Study, Wish
-from atrous.graph.capture import Inputs, arguments, capture, in_order
+from atrous.graph.capture import Inputs, arguments, capture, in_order, quiet
 from atrous.graph.diagnosis import told_failure
 from atrous.graph.shell import shell_copy
 
@@ -59,6 +59,7 @@ def certified(
         wish.pooling,
         (),
         tuple(tuple(leaf.shape) for leaf in leaves),
+        tuple(found.axes[name] for name in found.program.inputs),
         compared,
         {label: share(after.outputs[label], before.outputs[label]) for label in plain},
         tuple(dict.fromkeys(f"{node.kind} of {node.label}" for node in found.plan.pooled)),
@@ -131,7 +132,8 @@ def _first_run(
             return args, kwargs, run(model, args, kwargs, at)
         except Exception as error:
             failed, last = error, (args, kwargs)
-    where = told_failure(failed, model, *last)
+    with quiet():
+        where = told_failure(failed, model, *last)
     raise DensifyError(
         f"sizes must be lengths that the model runs on in double precision, but it fails {where}. "
         "Give sizes=, as (96, 128)."
@@ -149,10 +151,14 @@ def _dense_run(
     try:
         return run(dense, args, kwargs, at)
     except Exception as error:
-        where = told_failure(error, dense, args, kwargs)
+        with quiet():
+            where = told_failure(error, dense, args, kwargs)
+        todo = "What is written for one size of map there has to follow the map, or node= be chosen"
+        todo += " before it."
+        if plan.pooled:
+            todo += " Or make it dense with as_graph=True: then what takes all positions takes the grid."
         raise DensifyError(
-            f"model must run on values that are denser, but it fails {where}. What is written for "
-            "one size of map there has to follow the map, or node= be chosen before it."
+            f"model must run on values that are denser, but it fails {where}. {todo}"
         ) from error
 
 

@@ -78,7 +78,8 @@ class Study:
 
     def replanned(self, model: nn.Module, pooling: Pooling) -> Plan:
         """What has to change with a choice of pooling."""
-        planner = Planner(self.program, model, self.strides, self.densities)
+        names = {node.name for node in self.targets}
+        planner = Planner(self.program, model, self.strides, self.densities, names)
         return planner.plan(pool_grid=pooling == "grid")
 
 
@@ -101,7 +102,8 @@ def study(model: nn.Module, x: Inputs, wish: Wish) -> Study:
         targets = [last_positions(program, strides, program.output(label)) for label in labels]
     targets = list({node.name: node for node in targets}.values())
     density = densities(program, strides, wanted, targets)
-    plan = Planner(program, model, strides, density).plan(pool_grid=wish.pooling == "grid")
+    names = {node.name for node in targets}
+    plan = Planner(program, model, strides, density, names).plan(pool_grid=wish.pooling == "grid")
     return Study(program, axes, tuple(wanted.values()), strides, density, tuple(targets), plan)
 
 

@@ -19,8 +19,10 @@ from atrous.analysis.fields.field import Field
 from atrous.analysis.inspection import Branches
 from atrous.analysis.spectrum.aliasing import AliasEnergy
 from atrous.analysis.spectrum.limits import Limit
+from atrous.convert.certificate import Certificate
 from atrous.geometry.index_map import IndexMap
 from atrous.report.notebook import drawing
+from atrous.report.text.densify import certificate_table, changed_rows
 from atrous.report.text.effective import effective_table, profile
 from atrous.report.text.fields import branch_table, describe_field, field_cells
 from atrous.report.text.pictures import picture
@@ -207,3 +209,15 @@ class Pictured:
         text = Text(picture(self._found, width=width), no_wrap=True)
         text.highlight_regex(r"[·▚]+", style=HOLE)
         yield text
+
+
+@as_rich.register
+def _(result: Certificate) -> RenderableType:
+    return certificate_table(result)
+
+
+@as_html.register
+def _(result: Certificate) -> str:
+    head, *lines = str(result).splitlines()
+    names = ("module", "", "kind", "changed", "density", "settings now")
+    return table(head, names, changed_rows(result)) + "".join(map(note, lines))
