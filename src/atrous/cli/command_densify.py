@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +19,16 @@ from atrous.convert.exporting import export
 from atrous.graph.shell import shell_copy
 from atrous.report.json.layout import as_json as _as_json
 from atrous.report.text.progress import working
+
+_OPTIONS = {
+    "as_graph=True": "--as-graph",
+    'pooling="all"': "--pooling all",
+    'pools="keep"': "--pools keep",
+    "output_stride": "--output-stride",
+    "node=": "--node",
+    "sizes=, as (96, 128)": "--sizes, as 96x128",
+}
+"""What arguments of the function are called here."""
 
 
 def register(app: typer.Typer) -> None:
@@ -77,7 +89,7 @@ def densify(
         resolved = resolve(model)
     x = inputs(resolved, model, shapes or [], batch, dtype)
     resolved = in_type(resolved, model, dtype)
-    with working(f"making {model} dense"):
+    with working(f"making {model} dense"), _in_options():
         choices: dict[str, Any] = {"pooling": pooling, "pools": pools}
         dense = atrous.densify(
             resolved.model, x, stride[0] if len(stride) == 1 else stride, node=node, output=output,
@@ -92,6 +104,18 @@ def densify(
     console.print(certificate)
     if told:
         console.print(told, markup=False)
+
+
+@contextmanager
+def _in_options() -> Iterator[None]:
+    """Errors that name arguments name options instead."""
+    try:
+        yield
+    except ValueError as error:
+        told = str(error)
+        for argument, option in _OPTIONS.items():
+            told = told.replace(argument, option)
+        raise ValueError(told) from error
 
 
 def _saved(dense: torch.nn.Module, x: Any, certificate: Certificate, path: Path) -> str:

@@ -29,7 +29,7 @@ def densities(
     Args:
         program: the captured model.
         strides: of every value, the strides of its axes.
-        wanted: the largest stride along each axis of the input.
+        wanted: the largest stride along each axis of positions, counted from the end.
         targets: the values that are to have it.
 
     Raises:
@@ -46,7 +46,7 @@ def densities(
 
 
 def _density(own: Along | None, wanted: Mapping[int, int], node: Node) -> int:
-    if own is None or own.stride <= wanted[own.axis]:
+    if own is None or own.stride <= wanted.get(own.axis, own.stride):
         return 1
     density = own.stride / wanted[own.axis]
     if density.denominator != 1:

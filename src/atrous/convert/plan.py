@@ -135,17 +135,19 @@ class Planner:
         leaf = self._leaf(path, nodes)
         if leaf is not None:
             return leaf
-        while path:
+        while path or type(self.modules[path]).__module__.startswith("torch.nn."):
             sides = self._borders(path)
             if sides is not None:
                 return self._in_phases(path, *sides, nodes)
+            if not path:
+                break
             path = path.rpartition(".")[0]
         return None
 
     def _leaf(self, path: str, nodes: tuple[Node, ...]) -> Change | None:
         """A convolution or pool by its own settings."""
         module = self.modules.get(path)
-        if not path or not isinstance(module, _CONVOLUTIONS + _POOLS):
+        if not isinstance(module, _CONVOLUTIONS + _POOLS):
             return None
         sides = self._borders(path)
         forward = type(module).forward
@@ -199,7 +201,10 @@ class Planner:
 
         Its result has no side where it holds no positions, and all that reads it is as it was.
         """
-        inside = [n for n in self.program.nodes.values() if path in _modules(n)]
+        inside = [
+            n for n in self.program.nodes.values()
+            if n.call is not None and (not path or path in _modules(n))
+        ]  # fmt: skip
         names = {node.name for node in inside}
         entering = {o.name for node in inside for o in node.operands if o.name not in names}
         leaving = {

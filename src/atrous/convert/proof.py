@@ -154,11 +154,11 @@ def _dense_run(
         with quiet():
             where = told_failure(error, dense, args, kwargs)
         todo = "What is written for one size of map there has to follow the map, or node= be chosen"
-        todo += " before it."
+        todo += " before it"
         if plan.pooled:
-            todo += " Or make it dense with as_graph=True: then what takes all positions takes the grid."
+            todo += "; or as_graph=True lets what takes all positions take those of the grid"
         raise DensifyError(
-            f"model must run on values that are denser, but it fails {where}. {todo}"
+            f"model must run on values that are denser, but it fails {where}. {todo}."
         ) from error
 
 
@@ -183,7 +183,9 @@ def _trials(
         made = list(leaves)
         for k, name in names.items():
             shape = list(leaves[k].shape)
-            for axis, length in zip(found.axes[name], lengths or (), strict=False):
+            # Axes that one input has beyond the first keep their lengths.
+            pairs = zip(reversed(found.axes[name]), reversed(lengths or ()), strict=False)
+            for axis, length in pairs:
                 shape[axis] = length
             made[k] = _random(leaves[k], shape, generator)
         new_args, new_kwargs = pytree.tree_unflatten(made, spec)

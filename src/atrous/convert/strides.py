@@ -17,7 +17,7 @@ class Along:
     """How the positions of an axis lie on the input.
 
     Attributes:
-        axis: the input's axis.
+        axis: the input's axis, counted from the end of those that hold positions.
         stride: its positions per position.
     """
 
@@ -43,8 +43,9 @@ def axis_strides(program: Program, axes: Mapping[str, tuple[int, ...]]) -> dict[
     for name, node in program.nodes.items():
         mine: list[Along | None] = [None] * len(node.shape)
         if node.call is None:
-            for axis in axes.get(name, ()):
-                mine[axis] = Along(axis, Fraction(1))
+            own = axes.get(name, ())
+            for k, axis in enumerate(own):
+                mine[axis] = Along(k - len(own), Fraction(1))
         for read in node.reads:
             theirs = found[read.operand.name]
             for axis, other, relation in axis_links(read, len(node.shape)):

@@ -114,4 +114,4 @@ def _per_axis(wanted: int | Sequence[int], axes: Sequence[int]) -> dict[int, int
             f"output_stride must be a whole number from 1 on, or one for each of the {len(axes)} "
             f"axes of positions, got {wanted!r}."
         )
-    return dict(zip(axes, given, strict=True))
+    return {k - len(given): stride for k, stride in enumerate(given)}
