@@ -33,7 +33,8 @@ def test_dense_networks_are_equal_on_the_grid(
     record_property("summary", f"{dict(kinds)}; {dict(mix)}")
     # Two in a hundred over all parts: in one of so few, one.
     assert kinds["refused"] <= 1, reasons
-    assert all(mix[name] for name in FEATURES), mix
+    # A network holds few of them.
+    assert sum(mix[name] > 0 for name in FEATURES) >= 0.8 * len(FEATURES), mix
 
 
 def asked(number: int) -> tuple[Outcome, list[str]]:
@@ -42,11 +43,11 @@ def asked(number: int) -> tuple[Outcome, list[str]]:
     return assert_strided(network, rng), [name for name, n in network.features.items() if n]
 
 
-# Networks on which something was wrong once: a view that hides positions, an even length that is
-# padded at other sizes, two strides that do not divide, pools with more padding than they take.
-@pytest.mark.parametrize("number", [63, 70, 122, 29, 30, 32, 141, 341])
+# Networks on which something was wrong once: a normalisation of groups before everything, two
+# positions resized between their ends.
+@pytest.mark.parametrize("number", [20016, 50390])
 def test_networks_that_failed_once(number: int) -> None:
-    assert asked(number)[0].kind in ("equal", "nothing to do")
+    assert asked(number)[0].kind == "equal"
 
 
 @pytest.mark.parametrize("number", range(0, 60, 5))

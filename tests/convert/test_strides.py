@@ -22,7 +22,7 @@ def assert_dense(
 ) -> None:
     """That a model made dense at one shape is equal on the grid there and at others."""
     model = model.double().eval()
-    made = atrous.densify(model, torch.zeros(shape), stride, sizes=shape[2:])
+    made = atrous.densify(model, shape, stride, sizes=shape[2:])
     for tried in (shape, *others):
         x = torch.randn(tried, dtype=torch.float64)
         with torch.no_grad():

@@ -151,8 +151,11 @@ def _rate(node: Node, axis: int, relation: Relation) -> Fraction | None:
     if relation.is_constant and relation.inputs > 1:
         return None
     rate = Fraction(abs(relation.step), relation.period)
-    if 1 not in (rate.numerator, rate.denominator):
+    if min(relation.inputs, relation.outputs) > 1 and rate == Fraction(
+        relation.inputs - 1, relation.outputs - 1
+    ):
         # Resizing that lines up the ends is told by its factor, which all sizes have in common.
         factor = Fraction(relation.inputs, relation.outputs)
-        return factor if 1 in (factor.numerator, factor.denominator) else rate
+        kernel = getattr(node.description, "kernel", None)
+        return factor if kernel is None and 1 in (factor.numerator, factor.denominator) else rate
     return rate

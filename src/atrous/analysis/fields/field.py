@@ -340,7 +340,8 @@ def default_axes(program: Program, source: Node) -> tuple[int, ...]:
         if _normalises(node, reads[0]):
             # Over features or over positions: what follows tells.
             places[node.name] = axes
-            fallback = fallback or tuple(sorted(found))
+            kept = {k for k in deciding if (own := reads[0].links[k]) and own.relation.is_identity}
+            fallback = fallback or tuple(sorted(a for k in kept if (a := axes[k]) is not None))
         elif found:
             return tuple(sorted(found))
     return fallback or tuple(range(max(min(2, len(source.shape) - 1), 0), len(source.shape)))
@@ -354,10 +355,12 @@ def _normalises(node: Node, read: Read) -> bool:
         isinstance(node.description, Global)
         and node.description.macs == 0
         and node.description.along is None
-        and len(relations) == len(read.operand.shape)
-        and read.split is None
-        and read.merge is None
-        and all(r.is_identity or (r.is_constant and r.outputs == r.inputs) for r in relations)
+        and len(relations) == len(read.lengths)
+        and read.split == read.merge
+        and all(
+            r.is_identity or (r.outputs == r.inputs and (r.is_constant or r.step == r.period > 1))
+            for r in relations
+        )
     )
 
 
