@@ -24,10 +24,12 @@ full: $(VENV)/.ready          ## the long checks; keeps their output in benchmar
 	$(BIN)/python -m pytest -n $(JOBS)
 	$(BIN)/python tools/fuzz.py --count $(N) --jobs $(JOBS) --save
 	$(BIN)/python tools/fuzz.py --coverage --count $(N) --jobs $(JOBS) --save
+	$(BIN)/python tools/fuzz.py --strided --count $(N) --jobs $(JOBS) --save
 	$(BIN)/python benchmarks/inspect_speed.py --save
 	$(BIN)/python benchmarks/coverage_speed.py --save
 	$(BIN)/python benchmarks/model_table.py --confirm --save
 	$(BIN)/python benchmarks/lint_table.py --notes --save
+	$(BIN)/python benchmarks/densify_table.py --jobs $(JOBS) --save
 
 fuzz: $(VENV)/.ready          ## N random networks against perturbation: make fuzz N=100000
 	$(BIN)/python tools/fuzz.py --count $(N) --jobs $(JOBS)

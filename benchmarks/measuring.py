@@ -52,10 +52,11 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def save(name: str, result: dict[str, Any]) -> None:
+def save(name: str, result: dict[str, Any], *, quiet: bool = False) -> None:
     """Keep a result in the repository, with the machine and the date."""
     path = ROOT / "benchmarks" / "results" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = {"date": datetime.now(UTC).date().isoformat(), "machine": machine(), **result}
     path.write_text(json.dumps(kept, indent=2) + "\n")
-    print(f"written to {path.relative_to(ROOT)}")
+    if not quiet:
+        print(f"written to {path.relative_to(ROOT)}")

@@ -3,7 +3,9 @@
     python tools/fuzz.py --count 100000 --jobs 2
 
 Prints the mix of features, the statuses, and every network that fails. Fields of all axes and
-boxes are checked, or with `--coverage` what one output reads in all dimensions, and its counts.
+boxes are checked, or with `--coverage` what one output reads in all dimensions, and its counts, or
+with `--strided` whether networks made dense give the values of the network on the grid; of these
+every refusal is printed too.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import sys
 import time
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -45,6 +48,24 @@ def check(
         return f"seed {seed}: {type(error).__name__}: {error}\n{network}", features, {}
 
 
+def check_strided(seed: int) -> tuple[str, list[str], dict[str, int]]:
+    """Check one network made dense: the same as `check`, what became of it as a status."""
+    from strided import assert_strided, draw_strided
+
+    rng = random.Random(seed)
+    network = draw_strided(rng)
+    features = [name for name, count in network.features.items() if count]
+    try:
+        outcome = assert_strided(network, rng)
+    except Exception as error:
+        return f"seed {seed}: {type(error).__name__}: {error}\n{network}", features, {}
+    if outcome.kind == "refused":
+        print(f"seed {seed} refused: {outcome.reason}", flush=True)
+    ways = {f"changed: {how}": 1 for how in outcome.how}
+    void = outcome.kind in ("void", "nothing to do")
+    return "", ["infinite"] if void else features, {outcome.kind: 1, **ways}
+
+
 def quiet() -> None:
     """One thread per process, and none of torch's warnings about padding."""
     import torch
@@ -65,13 +86,18 @@ def main() -> int:
     parser.add_argument(
         "--coverage", action="store_true", help="coverage of an output instead of all fields"
     )
+    parser.add_argument(
+        "--strided", action="store_true", help="networks with strides, made dense by densify"
+    )
     parser.add_argument("--save", action="store_true", help="keep the result in the repository")
     options = parser.parse_args()
     mix: Counter[str] = Counter()
     statuses: Counter[str] = Counter()
     failures: list[str] = []
     checked = 0
-    one = partial(check, rearranged=options.rearranged, coverage=options.coverage)
+    one: Callable[[int], tuple[str, list[str], dict[str, int]]] = check_strided
+    if not options.strided:
+        one = partial(check, rearranged=options.rearranged, coverage=options.coverage)
     began = time.perf_counter()
     with ProcessPoolExecutor(options.jobs, initializer=quiet) as pool:
         seeds = range(options.first, options.first + options.count)
@@ -87,7 +113,8 @@ def main() -> int:
     seconds = time.perf_counter() - began
     void = mix.pop("infinite", 0)
     shares = {name: round(count / checked, 3) for name, count in sorted(mix.items())}
-    print(f"{checked} networks checked, {void} void (a maximum of nothing but padding)")
+    why = "too small, or no stride to remove" if options.strided else "nothing but padding"
+    print(f"{checked} networks checked, {void} void ({why})")
     print("mix: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items()))
     print("statuses: " + ", ".join(f"{k} {v}" for k, v in statuses.most_common()))
     print(f"{len(failures)} failures in {seconds:.0f} s")
@@ -104,6 +131,7 @@ def main() -> int:
             "seconds": round(seconds),
         }
         name = "fuzz_coverage" if options.coverage else "fuzz"
+        name = "fuzz_strided" if options.strided else name
         path = ROOT / "benchmarks" / "results" / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(result, indent=2) + "\n")

@@ -66,6 +66,13 @@ def test_axes_are_chosen_by_number() -> None:
         (nn.Conv1d(3, 4, 3), (3, 9), (1,)),
         (nn.Linear(3, 4), (5, 3), (1,)),
         (nn.ReLU(), (1, 2, 3, 4, 5), (2, 3, 4)),
+        # A normalisation may be over features or over positions: what follows tells.
+        (nn.Sequential(nn.GroupNorm(2, 2), nn.Conv2d(2, 3, 3)), (1, 2, 9, 9), (2, 3)),
+        (nn.Sequential(nn.GroupNorm(2, 4), nn.Conv2d(4, 3, 3)), (1, 4, 9, 9), (2, 3)),
+        (nn.Sequential(nn.InstanceNorm1d(2, affine=True), nn.Conv1d(2, 3, 3)), (1, 2, 9), (2,)),
+        (nn.Sequential(nn.LayerNorm(3), nn.Linear(3, 4)), (2, 5, 3), (1,)),
+        (nn.LayerNorm(3), (2, 5, 3), (1,)),
+        (nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4, 3, 3)), (1, 1, 18, 18), (2, 3)),
     ],
 )
 def test_default_axes_are_those_of_the_first_window(

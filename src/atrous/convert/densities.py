@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from atrous.convert.strides import Along, Strides
+from atrous.convert.strides import Along, Strides, axis_links
 from atrous.graph.program import Node, Program
 
 Densities = tuple[int, ...]
@@ -42,7 +42,31 @@ def densities(
             found[name] = (1,) * len(node.shape)
             continue
         found[name] = tuple(_density(own, wanted, node) for own in strides[name])
+        _check_steps(program, node, found, strides, wanted)
     return found
+
+
+def _check_steps(
+    program: Program,
+    node: Node,
+    found: Mapping[str, Densities],
+    strides: Mapping[str, Strides],
+    wanted: Mapping[int, int],
+) -> None:
+    """That dense positions stand where there are positions to compute them from."""
+    for read in node.reads:
+        for axis, other, _ in axis_links(read, len(node.shape)):
+            before, after = strides[read.operand.name][other], strides[node.name][axis]
+            if before is None or after is None or found[node.name][axis] == 1:
+                continue
+            near = before.stride / found[read.operand.name][other]
+            if (wanted[after.axis] / near).denominator != 1:
+                label = program.nodes[read.operand.name].label
+                raise DensifyError(
+                    f"output_stride must be a multiple of the strides below it, got "
+                    f"{wanted[after.axis]}, but the positions of {label!r} lie {near} apart. "
+                    f"Choose a multiple or a divisor of {near.numerator}."
+                )
 
 
 def _density(own: Along | None, wanted: Mapping[int, int], node: Node) -> int:

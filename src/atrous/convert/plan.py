@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
@@ -107,7 +107,7 @@ class Planner:
         wanted: dict[str, list[Node]] = {}
         pooled = []
         for node in self.program.nodes.values():
-            differs = self._reduces(node) or self._differs(node)
+            differs = self._reduces(node) or self._differs(node) or self._idles(node)
             if differs and not pool_grid and self._reads_all(node):
                 pooled.append(node)
             elif differs:
@@ -124,7 +124,7 @@ class Planner:
                 grid += [node for node in nodes if self._reads_all(node)]
             else:
                 pooled += [node for node in nodes if self._reads_all(node)]
-                stuck += [node for node in nodes if not self._reads_all(node)]
+                stuck += [n for n in nodes if not self._reads_all(n) and not self._idles(n)]
         outermost = [
             c for p, c in changes.items() if not any(_inside(p, q) for q in changes if q != p)
         ]
@@ -169,7 +169,9 @@ class Planner:
         borders = isinstance(module, _CONVOLUTIONS)
         if borders and module.padding_mode != "zeros":
             return None
-        if isinstance(module, _POOLS) and (not keeps or module.ceil_mode):
+        if isinstance(module, _POOLS) and (
+            not keeps or module.ceil_mode or _too_wide(mine, sides[0].density)
+        ):
             return None
         made = self._made(path, "settings" if keeps else "borders", before, after, nodes)
         return replace(made, windows=tuple(mine))
@@ -251,6 +253,32 @@ class Planner:
             for axis, other, relation in axis_links(read, len(node.shape))
         )
 
+    def _idles(self, node: Node) -> bool:
+        """Whether a call does nothing to dense positions, but may at another size.
+
+        As padding by what is lacking to a multiple, or resizing to the size of another map.
+        """
+        if node.description is None or isinstance(node.description, Pointwise):
+            return False
+        if getattr(node.description, "windows", {}) or max(self.densities[node.name]) == 1:
+            return False
+        return all(
+            read.split is None
+            and read.merge is None
+            and len(read.operand.shape) == len(node.shape)
+            and all(
+                link is not None
+                and link.axis == axis
+                and (link.relation.is_identity or self._moves_along(node, axis))
+                for axis, link in enumerate(read.links)
+            )
+            for read in node.reads
+        )
+
+    def _moves_along(self, node: Node, axis: int) -> bool:
+        """Whether an axis holds positions that stay as far apart as they are."""
+        return self.strides[node.name][axis] is not None and self.densities[node.name][axis] == 1
+
     def _joins(self, node: Node) -> bool:
         """Whether values of different densities meet."""
         return any(
@@ -289,6 +317,13 @@ class Planner:
 
 def _modules(node: Node) -> tuple[str, ...]:
     return tuple(call.partition("@")[0] for call in node.place.calls)
+
+
+def _too_wide(windows: Sequence[Window], density: Densities) -> bool:
+    """Whether a dilated pool needs more padding than pools take: half of the kernel's taps."""
+    return any(
+        w.dilated(r).left > w.kernel_size // 2 for w, r in zip(windows, density, strict=True)
+    )
 
 
 def _inside(path: str, other: str) -> bool:

@@ -324,6 +324,7 @@ def default_axes(program: Program, source: Node) -> tuple[int, ...]:
     """
     # Per node that only rearranges the input: which input axis each of its axes is.
     places: dict[str, tuple[int | None, ...]] = {source.name: tuple(range(len(source.shape)))}
+    fallback: tuple[int, ...] = ()
     for node in program.nodes.values():
         reads = [r for r in getattr(node.description, "reads", ()) if r.operand.name in places]
         if not reads:
@@ -336,24 +337,46 @@ def default_axes(program: Program, source: Node) -> tuple[int, ...]:
         if isinstance(node.description, Global) and node.description.along is not None:
             deciding, axes = set(node.description.along), places[reads[0].operand.name]
         found = {a for k in deciding if k < len(axes) and (a := axes[k]) is not None}
-        if found:
+        if _normalises(node, reads[0]):
+            # Over features or over positions: what follows tells.
+            places[node.name] = axes
+            kept = {k for k in deciding if (own := reads[0].links[k]) and own.relation.is_identity}
+            fallback = fallback or tuple(sorted(a for k in kept if (a := axes[k]) is not None))
+        elif found:
             return tuple(sorted(found))
-    return tuple(range(max(min(2, len(source.shape) - 1), 0), len(source.shape)))
+    return fallback or tuple(range(max(min(2, len(source.shape) - 1), 0), len(source.shape)))
+
+
+def _normalises(node: Node, read: Read) -> bool:
+    """Whether a node keeps every axis and reads some of them whole, without weights between
+    positions."""
+    relations = [link.relation for link in read.links if link is not None]
+    return (
+        isinstance(node.description, Global)
+        and node.description.macs == 0
+        and node.description.along is None
+        and len(relations) == len(read.lengths)
+        and read.split == read.merge
+        and all(
+            r.is_identity or (r.outputs == r.inputs and (r.is_constant or r.step == r.period > 1))
+            for r in relations
+        )
+    )
 
 
 def _followed(read: Read, mine: tuple[int | None, ...]) -> tuple[int | None, ...]:
-    """Which input axis each axis of a result is, as far as views keep axes whole."""
+    """Which input axis each axis of a result is; one that is cut goes on as its slowest factor."""
     inner = list(mine)
     if read.split is not None:
         inner = [
-            a if len(f) == 1 else None for a, f in zip(mine, read.split, strict=True) for _ in f
+            None if k else a for a, f in zip(mine, read.split, strict=True) for k, _ in enumerate(f)
         ]
     axes = [None if link is None else inner[link.axis] for link in read.links]
     if read.merge is None:
         return tuple(axes)
     parts = iter(axes)
     merged = [[next(parts) for _ in factors] for factors in read.merge]
-    return tuple(own[0] if len(own) == 1 else None for own in merged)
+    return tuple(own[0] if own and all(a is None for a in own[1:]) else None for own in merged)
 
 
 def _deciding(node: Node, read: Read, axes: tuple[int | None, ...]) -> set[int]:
