@@ -171,7 +171,7 @@ def test_a_vgg_without_pools_has_the_smaller_field() -> None:
 def test_nothing_to_change_is_said() -> None:
     net = nn.Sequential(nn.Conv2d(1, 1, 3, 2, 1)).eval()
     told = str(certificate(atrous.densify(net, (1, 1, 32, 32), 8)))
-    assert "nothing to change, no stride up to output is larger" in told
+    assert "nothing to change, the stride at output is not larger" in told
 
 
 def test_inputs_by_keyword_and_of_several_kinds() -> None:

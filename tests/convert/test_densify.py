@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
@@ -150,3 +151,52 @@ def test_what_follows_a_target_reads_its_grid() -> None:
     x = torch.randn(1, 1, 41, 45)
     assert result.model[0](x).shape[-2:] == (41, 45)  # type: ignore[operator,index]
     torch.testing.assert_close(result.model(x), model(x))
+
+
+class Segmenter(nn.Module):
+    """A head whose result is brought to the size of the picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(nn.Conv2d(1, 4, 3, 2, 1), nn.Conv2d(4, 4, 3, 2, 1))
+        self.head = nn.Conv2d(4, 2, 3, padding=2, dilation=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(self.head(self.trunk(x)), x.shape[2:], mode="bilinear")
+
+
+def test_a_head_is_made_dense_and_its_result_resized_from_there() -> None:
+    model = Segmenter().eval()
+    told = made(model, (1, 1, 64, 64), 2).certificate
+    assert not told.changes and told.coarser == "positions of 'head' lie 4 apart"
+    result = made(model, (1, 1, 64, 64), 2, node="head")
+    assert result.certificate.error < 1e-12
+    assert result.certificate.resized == ("upsample_bilinear2d",)
+    # As the same model gives of its head's dense values.
+    x = torch.randn(1, 1, 49, 53)
+    dense, out = values(result.model, "head", x)
+    assert dense.shape[2:] == (25, 27)
+    torch.testing.assert_close(out, F.interpolate(dense, x.shape[2:], mode="bilinear"))
+
+
+def test_what_an_output_at_a_small_stride_is_made_of_stays() -> None:
+    class Unet(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.down = nn.Conv2d(1, 4, 2, 2)
+            self.deep = nn.Conv2d(4, 4, 2, 2)
+            self.up = nn.ConvTranspose2d(4, 4, 2, 2)
+            self.out = nn.ConvTranspose2d(4, 1, 2, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            first = self.down(x)
+            out: Tensor = self.out(self.up(self.deep(first)) + first)
+            return out
+
+    model = Unet().eval()
+    assert not made(model, (1, 1, 64, 64), 2).plan.changes
+    # Along one axis alone it has to change: nothing along the other.
+    pooled = nn.Sequential(model, nn.Conv2d(1, 1, 3, (2, 1), 1)).eval()
+    result = made(pooled, (1, 1, 64, 64), 1)
+    assert {change.path for change in result.plan.changes} == {"1"}
+    assert result.certificate.error < 1e-12

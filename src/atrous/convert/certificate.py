@@ -110,6 +110,8 @@ class Certificate(Shown):
         compared: one entry per value that was to become dense.
         outputs: by label of an output without positions, the largest difference as a share.
         pooled: places on the way to a compared value that read all dense positions.
+        resized: places behind a compared value that bring its dense positions to another size.
+        coarser: where what a compared value is made of lies further apart, though it does not.
         other_pooling: the error with the other choice of `pooling`; None if nothing on the way
             reads all positions.
         fields: fields with and without pools, where these were left out.
@@ -125,6 +127,8 @@ class Certificate(Shown):
     compared: tuple[Compared, ...]
     outputs: Mapping[str, float] = field(default_factory=dict)
     pooled: tuple[str, ...] = ()
+    resized: tuple[str, ...] = ()
+    coarser: str = ""
     other_pooling: float | None = None
     fields: tuple[Fields, ...] = ()
     valid_for: str = "every size that the model itself takes"
@@ -154,6 +158,10 @@ class Certificate(Shown):
             lines.append(f"{told}by {_tiny(self.other_pooling)}")
         if self.pooled and self.pooling == "grid":
             lines.append(f"reads all positions and cannot be changed: {', '.join(self.pooled)}")
+        if self.resized:
+            lines.append(f"brought to its size from all dense positions: {', '.join(self.resized)}")
+        if self.coarser:
+            lines.append(f"before that, {self.coarser}: name it to make that dense")
         return [*lines, *map(str, self.fields), f"valid for {self.valid_for}"]
 
     def __str__(self) -> str:
@@ -161,7 +169,7 @@ class Certificate(Shown):
         done = f"{count} module{'s' * (count != 1)} changed"
         if not count:
             at = ", ".join(entry.node for entry in self.compared)
-            done = f"nothing to change, no stride up to {at} is larger"
+            done = f"nothing to change, the stride at {at} is not larger"
         head = f"{self.model} at output stride {short(self.output_stride)}: {done}"
         return "\n".join([head, *self.told()])
 
@@ -186,6 +194,8 @@ class Certificate(Shown):
             ],
             "outputs": dict(self.outputs),
             "pooled": list(self.pooled),
+            "resized": list(self.resized),
+            "coarser": self.coarser,
             "other_pooling": self.other_pooling,
             "fields": [
                 {"node": f.node, "before": list(f.before), "after": list(f.after)}

@@ -23,8 +23,8 @@ def densities(
 ) -> dict[str, Densities]:
     """Of every value, how much denser its positions are to lie.
 
-    What the targets are computed from is to lie at the wanted stride, where it lies further apart.
-    What is computed of them besides is as it was: it reads the grid.
+    What the targets are computed from is to lie at the wanted stride, where it lies further apart,
+    up to what does not. What is computed of them besides is as it was: it reads the grid.
 
     Args:
         program: the captured model.
@@ -35,15 +35,43 @@ def densities(
     Raises:
         DensifyError: if a stride on the way is no multiple of the wanted one.
     """
-    needed = {node.name for target in targets for node in program.behind(target)}
+    needed = _needed(program, strides, wanted, targets)
     found = {}
     for name, node in program.nodes.items():
-        if name not in needed:
-            found[name] = (1,) * len(node.shape)
-            continue
-        found[name] = tuple(_density(own, wanted, node) for own in strides[name])
+        found[name] = tuple(
+            _density(own, wanted, node) if own and (name, own.axis) in needed else 1
+            for own in strides[name]
+        )
         _check_steps(program, node, found, strides, wanted)
     return found
+
+
+def _needed(
+    program: Program,
+    strides: Mapping[str, Strides],
+    wanted: Mapping[int, int],
+    targets: Sequence[Node],
+) -> set[tuple[str, int]]:
+    """The values, and the axes of the input, along which targets need them denser.
+
+    What lies close enough already needs nothing of what it is made of.
+    """
+
+    far = {
+        name: {
+            own.axis
+            for own in strides[name]
+            if own is not None and own.stride > wanted.get(own.axis, own.stride)
+        }
+        for name in program.nodes
+    }
+    needed: dict[str, set[int]] = {target.name: {*far[target.name]} for target in targets}
+    for name, node in reversed(list(program.nodes.items())):
+        for operand in node.operands:
+            needed.setdefault(operand.name, set()).update(
+                needed.get(name, set()) & far[operand.name]
+            )
+    return {(name, axis) for name, axes in needed.items() for axis in axes}
 
 
 def _check_steps(

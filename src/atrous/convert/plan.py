@@ -56,12 +56,15 @@ class Plan:
         changes: the modules, none inside another.
         grid: calls that read all positions, and those of the grid alone from now on.
         pooled: calls that read all positions and go on doing so.
+        resized: calls that bring what they read to a size of their own, and read all positions
+            of it from now on.
         stuck: calls outside of any module that could change.
     """
 
     changes: tuple[Change, ...]
     grid: tuple[Node, ...]
     pooled: tuple[Node, ...]
+    resized: tuple[Node, ...]
     stuck: tuple[Node, ...]
 
 
@@ -106,7 +109,11 @@ class Planner:
         """
         wanted: dict[str, list[Node]] = {}
         pooled = []
+        resized = []
         for node in self.program.nodes.values():
+            if self._enlarges(node):
+                resized.append(node)
+                continue
             differs = self._reduces(node) or self._differs(node) or self._idles(node)
             if differs and not pool_grid and self._reads_all(node):
                 pooled.append(node)
@@ -128,7 +135,7 @@ class Planner:
         outermost = [
             c for p, c in changes.items() if not any(_inside(p, q) for q in changes if q != p)
         ]
-        return Plan(tuple(outermost), tuple(grid), tuple(pooled), tuple(stuck))
+        return Plan(tuple(outermost), tuple(grid), tuple(pooled), tuple(resized), tuple(stuck))
 
     def _change(self, path: str, nodes: tuple[Node, ...]) -> Change | None:
         """How a module changes, or the first around it that can; None if none can."""
@@ -287,6 +294,24 @@ class Planner:
             and self.strides[node.name][axis] is not None
             for read in node.reads
             for axis, other, _ in axis_links(read, len(node.shape))
+        )
+
+    def _enlarges(self, node: Node) -> bool:
+        """Whether dense positions are brought to a length that is told, and not denser than it was.
+
+        As the result of a head is brought to the size of the picture.
+        """
+        sized = getattr(node.description, "sized", ())
+        if not sized or max(self.densities[node.name]) > 1:
+            return False
+        links = [
+            (self.densities[read.operand.name][other], relation)
+            for read in node.reads
+            for axis, other, relation in axis_links(read, len(node.shape))
+            if axis in sized
+        ]
+        return any(r > 1 for r, _ in links) and all(
+            relation.outputs >= relation.inputs for _, relation in links
         )
 
     def _reads_all(self, node: Node) -> bool:

@@ -18,6 +18,7 @@ from atrous.convert.plan import Plan
 from atrous.convert.study import Pooling, Study, Wish
 from atrous.graph.capture import Inputs, arguments, capture, in_order, quiet
 from atrous.graph.diagnosis import told_failure
+from atrous.graph.program import Node
 from atrous.graph.shell import shell_copy
 
 TOLERANCE = 1e-9
@@ -62,7 +63,9 @@ def certified(
         tuple(found.axes[name] for name in found.program.inputs),
         compared,
         {label: share(after.outputs[label], before.outputs[label]) for label in plain},
-        tuple(dict.fromkeys(f"{node.kind} of {node.label}" for node in found.plan.pooled)),
+        pooled=_told(found.plan.pooled),
+        resized=_told(found.plan.resized),
+        coarser=found.coarser,
     )
     way = found.on_the_way
     ought = not any(node in found.plan.pooled for node in way)
@@ -77,6 +80,11 @@ def certified(
     otherwise = _dense_run(tried, plan, args, kwargs, at)
     error = max(compare(point, before, otherwise).error for point in at)
     return replace(certificate, other_pooling=error)
+
+
+def _told(nodes: Sequence[Node]) -> tuple[str, ...]:
+    told = (f"{n.kind} of {n.label}" if n.place.module else f"{n.kind}" for n in nodes)
+    return tuple(dict.fromkeys(told))
 
 
 def _check(

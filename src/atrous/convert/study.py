@@ -71,6 +71,25 @@ class Study:
         return [n for n in (*self.plan.grid, *self.plan.pooled) if n.name in behind]
 
     @property
+    def coarser(self) -> str:
+        """Where positions lie further apart than wanted, if none have to change; "" if nowhere."""
+        if self.plan.changes:
+            return ""
+        behind = {n.name: n for target in self.targets for n in self.program.behind(target)}
+        wanted = dict(zip(range(-len(self.stride), 0), self.stride, strict=True))
+        strides = [
+            (own.stride, node)
+            for name, node in behind.items()
+            for own in self.strides[name]
+            if own is not None and own.stride > wanted.get(own.axis, own.stride)
+        ]
+        if not strides:
+            return ""
+        stride = max(own for own, _ in strides)
+        last = [node for own, node in strides if own == stride][-1]
+        return f"positions of {last.label!r} lie {stride} apart"
+
+    @property
     def lengths(self) -> tuple[int, ...]:
         """Of the first input, along its axes of positions."""
         source = self.program.input()
