@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from atrous.convert.comparison import shaken
 from atrous.convert.densify import Densified, densified
+from atrous.convert.densities import DensifyError
 from atrous.convert.study import Pooling, Wish
 
 IMAGE = (1, 3, 97, 105)
@@ -177,6 +178,28 @@ def test_a_head_is_made_dense_and_its_result_resized_from_there() -> None:
     dense, out = values(result.model, "head", x)
     assert dense.shape[2:] == (25, 27)
     torch.testing.assert_close(out, F.interpolate(dense, x.shape[2:], mode="bilinear"))
+
+
+def test_a_module_called_on_maps_of_different_strides_needs_a_graph() -> None:
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Conv2d(1, 4, 3, 2, 1)
+            self.second = nn.Conv2d(4, 4, 3, 2, 1)
+            self.head = nn.Sequential(nn.Conv2d(4, 2, 3, padding=1), nn.BatchNorm2d(2))
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            fine = self.first(x)
+            return self.head(fine), self.head(self.second(fine))
+
+    model = Shared().eval()
+    with pytest.raises(DensifyError, match=r"'head.0': called on maps of different strides.*as_gr"):
+        made(model, (1, 1, 64, 64), 1)
+    result = densified(model, (1, 1, 64, 64), Wish(1), as_graph=True)
+    assert result.model.state_dict().keys() == model.state_dict().keys()
+    x = torch.randn(1, 1, 33, 35)
+    for dense, coarse, r in zip(result.model(x), model(x), (2, 4), strict=True):
+        torch.testing.assert_close(dense[..., ::r, ::r], coarse)
 
 
 def test_what_an_output_at_a_small_stride_is_made_of_stays() -> None:

@@ -133,12 +133,28 @@ def _upwards(path: str) -> Iterator[str]:
 
 
 def _stuck(nodes: Sequence[Node], is_graph: bool) -> str:
-    told = "; ".join(f"{n.kind} at {n.place.source}: {n.place.code}" for n in nodes)
-    todo = "" if is_graph else ", or make it dense with as_graph=True"
+    shared = sorted({n.place.module for n in nodes if _is_again(n, nodes)})
+    plain = [n for n in nodes if n.place.module not in shared]
+    todo = [] if is_graph else ["make it dense with as_graph=True"]
+    told = []
+    if shared:
+        names = ", ".join(map(repr, shared))
+        told.append(f"{names}: called on maps of different strides, with one set of settings")
+    if plain:
+        calls_ = dict.fromkeys(f"{n.kind} at {n.place.source}: {n.place.code}" for n in plain)
+        told.append(f"plain calls of the model itself: {'; '.join(calls_)}")
+        todo.insert(0, "put them into modules, as nn.MaxPool2d for F.max_pool2d")
+    advice = ", or ".join(todo) or "choose node= before them"
     return (
-        f"every stride must lie in a module that can be changed, but these are plain calls of the "
-        f"model itself: {told}. Put them into modules, as nn.MaxPool2d for F.max_pool2d{todo}."
+        "every stride must lie in a module that can be changed, but these do not: "
+        f"{'; '.join(told)}. {advice[0].upper()}{advice[1:]}."
     )
+
+
+def _is_again(node: Node, nodes: Sequence[Node]) -> bool:
+    """Whether a call is one of several of its module that cannot change alike."""
+    path = node.place.module
+    return bool(path) and len({n.place.label for n in nodes if n.place.module == path}) > 1
 
 
 def _copied(model: nn.Module) -> nn.Module:
