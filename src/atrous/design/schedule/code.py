@@ -35,7 +35,6 @@ def code(schedule: Schedule, channels: int, dims: int, name: str = "context") ->
         f'    """Field {schedule.field}, reach {sees}, {told}."""',
         "    layers: list[nn.Module] = []",
         *_loop(schedule, dims),
-        "        layers.append(nn.ReLU())",
         "    return nn.Sequential(*layers)",
         "",
     ]
@@ -68,39 +67,33 @@ def _loop(schedule: Schedule, dims: int) -> list[str]:
     if schedule.stride > 1:
         columns["stride"] = schedule.strides
         stride = ", stride=stride"
+    conv = f"nn.Conv{dims}d(channels, channels, {kernel}{stride}, "
     if all(before == after for before, after in pads):
-        reach = f"dilation * {int(kernel) // 2}" if kernel.isdigit() else "dilation * (kernel // 2)"
         if kernel == "3":
-            reach = "dilation"
-        if any(p[0] != d * (k // 2) for p, d, k in zip(pads, *_two(schedule), strict=True)):
-            # An even kernel whose span is even: half of it.
-            reach = f"dilation * {int(kernel) - 1} // 2" if kernel.isdigit() else (
-                "dilation * (kernel - 1) // 2"
-            )  # fmt: skip
-        line = (
-            f"nn.Conv{dims}d(channels, channels, {kernel}{stride}, padding={reach}, "
-            "dilation=dilation)"
-        )
-        return [*_head(columns), f"        layers.append({line})"]
+            return [*_head(columns), *_body(conv + "padding=dilation, dilation=dilation)")]
+        padding = f"        padding = {_half(kernel)}"
+        return [*_head(columns), padding, *_body(conv + "padding=padding, dilation=dilation)")]
     if schedule.causal:
-        span = f"{int(kernel) - 1} * dilation" if kernel.isdigit() else "(kernel - 1) * dilation"
-        if kernel == "2":
-            span = "dilation"
-        sides = f"({span}, 0)"
+        span = "(kernel - 1) * dilation" if kernel == "kernel" else f"{int(kernel) - 1} * dilation"
+        sides = f"({'dilation' if kernel == '2' else span}, 0)"
     else:
         columns["before"] = tuple(p[0] for p in pads)
         columns["after"] = tuple(p[1] for p in pads)
         sides = "(before, after)" if dims == 1 else f"(before, after) * {dims}"
-    line = f"nn.Conv{dims}d(channels, channels, {kernel}{stride}, dilation=dilation)"
-    return [
-        *_head(columns),
-        f"        layers.append(nn.ConstantPad{dims}d({sides}, 0.0))",
-        f"        layers.append({line})",
-    ]
+    pad = f"nn.ConstantPad{dims}d({sides}, 0.0), "
+    return [*_head(columns), *_body(conv + "dilation=dilation)", pad)]
 
 
-def _two(schedule: Schedule) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    return schedule.dilations, schedule.kernels
+def _body(conv: str, pad: str = "") -> list[str]:
+    return [f"        conv = {conv}", f"        layers += [{pad}conv, nn.ReLU()]"]
+
+
+def _half(kernel: str) -> str:
+    """Half of what a kernel spans, where that is whole."""
+    if not kernel.isdigit():
+        return "(kernel - 1) * dilation // 2"
+    size = int(kernel)
+    return f"{size // 2} * dilation" if size % 2 else f"{size - 1} * dilation // 2"
 
 
 def _head(columns: dict[str, tuple[object, ...]]) -> list[str]:

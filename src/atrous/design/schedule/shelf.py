@@ -48,10 +48,10 @@ class Candidate:
     score: Score
 
     @property
-    def order(self) -> tuple[Key, int, tuple[int, ...]]:
-        """The key, then the smaller largest step, then the dilations: never undecided."""
+    def order(self) -> tuple[Key, int, int, tuple[int, ...]]:
+        """The key, then fewer layers, the smaller largest step, the dilations: never undecided."""
         steps = (s.scale * d for s, d in zip(self.frame.slots, self.dilations, strict=True))
-        return self.key, max(steps), self.dilations
+        return self.key, len(self.dilations), max(steps), self.dilations
 
 
 class Shelf:

@@ -296,8 +296,11 @@ def _best(plan: Plan, thorough: bool) -> _Told:
     # The search is the same every time.
     again = planned(request).proof
     if again != proof:
-        yield False, f"best: proven by {proof.by!r} with bound {_told(proof.bound)}, but searching "
-        yield False, f"again by {again.by!r} with bound {_told(again.bound)}"
+        yield (
+            False,
+            f"best: proven by {proof.by!r} with bound {_told(proof.bound)}, but searching again by "
+            f"{again.by!r} with bound {_told(again.bound)}",
+        )
     elif proof.by:
         yield True, "best: searched again, all looked at but what a bound rules out"
     else:
