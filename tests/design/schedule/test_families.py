@@ -8,13 +8,13 @@ from math import gcd
 
 import pytest
 import torch
-from exhaustive import path_counts
 from torch import nn
 
 import atrous
 from atrous import schedules
 from atrous.design.schedule.families import FAMILIES
 from atrous.schedules import Schedule
+from exhaustive import path_counts
 
 
 def field(own: Schedule) -> tuple[int, int]:

@@ -6,9 +6,9 @@ from functools import lru_cache
 from time import perf_counter
 
 import pytest
-from exhaustive import Row, alike, any_layers, best, row_of
 
 import atrous
+from exhaustive import Row, alike, any_layers, best, row_of
 
 
 @lru_cache(maxsize=64)
