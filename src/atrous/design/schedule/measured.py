@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 
 import numpy as np
 import torch
@@ -58,8 +58,8 @@ def measured(schedule: Schedule) -> Measured:
             nn.init.ones_(layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-    # Twice what is claimed to each side, so that a wider field shows.
-    stride, room = schedule.stride, 2 * schedule.field + 2
+    # More than is claimed to each side, so that a wider field shows.
+    stride, room = schedule.stride, schedule.field + 64
     own = -(-room // stride)
     x = torch.ones(1, 1, own * stride + room, dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(module(x)[0, 0, own], x)
@@ -71,9 +71,18 @@ def measured(schedule: Schedule) -> Measured:
     if schedule.ways < _EXACT:
         return Measured(seen.round().astype(np.int64), reach)
     counts = whole_counts(schedule)
-    if len(counts) != len(seen) or not np.allclose(counts.astype(np.float64), seen, rtol=1e-9):
+    floats = np.array([_as_float(count) for count in counts.tolist()])
+    if len(counts) != len(seen) or not np.allclose(floats, seen, rtol=1e-9):
         raise ArithmeticError("counts in whole numbers must agree with the gradient, but do not.")
     return Measured(counts, reach)
+
+
+def _as_float(count: int) -> float:
+    """The nearest float; infinite beyond them, as sums in floats are."""
+    try:
+        return float(count)
+    except OverflowError:
+        return inf
 
 
 def whole_counts(schedule: Schedule) -> Counts:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal
 
 from torch import nn
 
-from atrous.design.schedule.bounds import best_score
 from atrous.design.schedule.chain import Schedule
-from atrous.design.schedule.feasible import fields_of, options
-from atrous.design.schedule.objective import Key, Score
+from atrous.design.schedule.feasible import Option, fields_of, options
+from atrous.design.schedule.objective import Key, Objective, Score
 from atrous.design.schedule.relaxation import ImpossibleScheduleError, relaxations
-from atrous.design.schedule.request import Frame, Request
+from atrous.design.schedule.request import Request
 from atrous.design.schedule.scan import Space
-from atrous.design.schedule.search import search
+from atrous.design.schedule.search import exhaust, guess
 from atrous.design.schedule.shelf import Shelf, Work
 from atrous.shown import Shown, as_dict, as_text
 
@@ -24,8 +24,14 @@ if TYPE_CHECKING:
 
 _WORK = 40e6
 """Look-ups of the usual search: about half a second."""
-_SHARE = 0.5
-"""The share of what is left that one field of several may take."""
+_GUESSES = 0.5
+"""The share of the work that goes into guesses."""
+_GUESSED = 4
+"""How many fields of a range are guessed at."""
+_MORE = 2
+"""How many times the work several fields or kernel sizes are worth."""
+_SHARES = 4
+"""Of several fields, one may take this part of what work is left."""
 
 
 @dataclass(frozen=True)
@@ -196,23 +202,11 @@ def planned(request: Request) -> Plan:
     found = options(request)
     if not found:
         raise ImpossibleScheduleError(request, relaxations(request))
-    todo = _by_bound(request, [(option.frame, n) for option in found for n in option.fields])
-    shelf, work = Shelf(request.objective), Work(_WORK * request.effort)
-    unproven: list[Key] = []
-    for k, (bound, frame, field) in enumerate(todo):
-        if not shelf.beats(bound):
-            break
-        space = Space(frame, field, request.holes, request.macs(frame), request.least)
-        space = _hole_free(request, space)
-        last = k == len(todo) - 1
-        own = Work(work.left if last else work.left * _SHARE)
-        kept = own.left
-        if not search(space, shelf, own):
-            unproven.append(bound)
-        work.left -= kept - own.left
-        if work.left < _WORK * request.effort / 1000:
-            unproven += [bound for bound, _, _ in todo[k + 1 :]]
-            break
+    todo = _by_bound(request, found)
+    work = Work(_WORK * request.effort * (1 if len(todo) == 1 else _MORE))
+    shelf = Shelf(request.objective)
+    _guess_all(todo, shelf, Work(work.left * _GUESSES), work)
+    unproven = _exhaust_all(todo, shelf, work)
     best = shelf.best
     assert best is not None
     lowest = min([best.key, *unproven])
@@ -227,19 +221,57 @@ def planned(request: Request) -> Plan:
     )
 
 
-def _by_bound(request: Request, spaces: list[tuple[Frame, int]]) -> list[tuple[Key, Frame, int]]:
-    """Frames and fields, those first that may have the best."""
+_Todo = list[tuple[Key, Space]]
+"""Frames and fields with what none of their schedules can beat, those first that may be best."""
+
+
+def _by_bound(request: Request, found: list[Option]) -> _Todo:
     rated = []
-    for frame, field in spaces:
-        best = best_score(frame, field, request.holes, request.macs(frame), request.least)
-        rated.append((request.objective.key(best), frame, field))
-    return sorted(rated, key=lambda row: (row[0], len(row[1].slots), row[2]))
+    for option in found:
+        macs = request.macs(option.frame)
+        for field in option.fields:
+            space = Space(option.frame, field, request.holes, macs, request.least)
+            rated.append((request.objective.key(space.lowest), space))
+    return sorted(rated, key=lambda row: (row[0], len(row[1].frame.slots), row[1].field))
 
 
-def _hole_free(request: Request, space: Space) -> Space:
+def _guess_all(todo: _Todo, shelf: Shelf, share: Work, work: Work) -> None:
+    """Guess in every space that may hold the best, as far as the share goes."""
+    each = share.left / min(len(todo), _GUESSED)
+    # Neighbours are alike, so that not all guesses go where bounds are lowest.
+    spread = todo[:: max(1, 2 * len(todo) // _GUESSED)]
+    mixed = [own for both in zip_longest(todo, spread) for own in both if own is not None]
+    for bound, space in dict.fromkeys(mixed):
+        if not shelf.beats(bound):
+            continue
+        own = Work(min(each, share.left))
+        kept = own.left
+        guess(_hole_free(shelf.objective, space), shelf, own)
+        share.left -= kept - own.left
+        work.left -= kept - own.left
+        if share.left < each / 10:
+            return
+
+
+def _exhaust_all(todo: _Todo, shelf: Shelf, work: Work) -> list[Key]:
+    """The bounds of those spaces that may hold better ones than have been found."""
+    unproven = []
+    for k, (bound, space) in enumerate(todo):
+        if not shelf.beats(bound):
+            break
+        left = len(todo) - k
+        own = Work(work.left / min(left, _SHARES))
+        kept = own.left
+        if not exhaust(_hole_free(shelf.objective, space), shelf, own):
+            unproven.append(bound)
+        work.left -= kept - own.left
+    return unproven
+
+
+def _hole_free(objective: Objective, space: Space) -> Space:
     """The same without holes, where that is best anyway and there are such."""
-    if not request.holes or request.objective.name == "weighted":
+    if not space.holes or objective.name == "weighted":
         return space
     if fields_of(space.frame, space.field, space.field, False):
-        return Space(space.frame, space.field, False, space.macs, space.least)
+        return replace(space, holes=False)
     return space

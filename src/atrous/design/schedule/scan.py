@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from atrous.design.schedule.bounds import best_score
 from atrous.design.schedule.feasible import ordered
 from atrous.design.schedule.objective import Score
 from atrous.design.schedule.request import Frame, Slot
@@ -45,6 +46,11 @@ class Space:
     def kind(self) -> npt.DTypeLike:
         """Numbers that sums of squares fit in; shares of all pairs where none of int64 do."""
         return np.int64 if self.frame.ways < 2**31 else np.float64
+
+    @property
+    def lowest(self) -> Score:
+        """A score that none of them can beat."""
+        return best_score(self.frame, self.field, self.holes, self.macs, self.least)
 
     def score(self, holes: int, squares: int) -> Score:
         """The score of one of them."""

@@ -8,7 +8,6 @@ from math import prod
 
 import numpy as np
 
-from atrous.design.schedule.bounds import best_score
 from atrous.design.schedule.feasible import witness
 from atrous.design.schedule.request import Slot
 from atrous.design.schedule.scan import Others, Space, read_by, scan, two_dilations
@@ -17,41 +16,41 @@ from atrous.geometry.coincidences import Pairs, pairs_of, with_layer
 
 _SEEDS = (1.0, 0.0, 0.5, 0.8, 0.2)
 """How far the last layers of the first guesses reach."""
-_DESCENT = 0.5
-"""The share of the work that may go into descents."""
 
 
-def search(space: Space, shelf: Shelf, work: Work) -> bool:
-    """Put the best schedules of a space on the shelf.
+def guess(space: Space, shelf: Shelf, work: Work) -> None:
+    """Put good schedules of a space on the shelf: from several guesses downhill.
 
-    Returns:
-        Whether it is proven that none in the space is better than the shelf's best: all have been
-        looked at but those that a bound rules out.
+    At least one is found, whatever work is left.
     """
     frame = space.frame
-    lowest = best_score(frame, space.field, space.holes, space.macs, space.least)
-    bound = shelf.objective.key(lowest)
     if len(frame.slots) == 1:
         only = witness(frame, space.field, space.holes)
         shelf.put(frame, only, space.exact(only))
-        return True
-    share = Work(work.left * _DESCENT)
-    kept = share.left
+        return
+    bound = shelf.objective.key(space.lowest)
     try:
         for seed in _SEEDS:
             start = witness(frame, space.field, space.holes, seed)
-            _descend(space, start, shelf, share)
+            _descend(space, start, shelf, work)
             if not shelf.beats(bound):
                 break
     except OutOfWork:
         pass
-    work.left -= kept - share.left
-    if not shelf.beats(bound):
+
+
+def exhaust(space: Space, shelf: Shelf, work: Work) -> bool:
+    """Look at all schedules of a space that may be better than the best on the shelf.
+
+    Returns:
+        Whether all have been looked at, but those that a bound rules out.
+    """
+    if len(space.frame.slots) == 1 or not shelf.beats(shelf.objective.key(space.lowest)):
         return True
     if space.kind == np.float64:
         return False
     try:
-        _Exhaustion(space, lowest.squares, shelf, work).run()
+        _Exhaustion(space, shelf, work).run()
     except OutOfWork:
         return False
     return True
@@ -99,13 +98,13 @@ class _Exhaustion:
     """All schedules of a space, layers in the order of their steps, in two halves: all but the last
     two layers one by one, those two together."""
 
-    def __init__(self, space: Space, lowest: int, shelf: Shelf, work: Work) -> None:
+    def __init__(self, space: Space, shelf: Shelf, work: Work) -> None:
         self.space, self.shelf, self.work = space, shelf, work
         frame = space.frame
         self.fixed = sorted((step, kernel) for kernel, step in frame.fixed)
         self.fixed_reach = sum((kernel - 1) * step for step, kernel in self.fixed)
         self.reach = space.field - 1 - self.fixed_reach
-        self.lowest = lowest
+        self.lowest = space.lowest.squares
 
     def run(self) -> None:
         """Look at all.
