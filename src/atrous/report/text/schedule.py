@@ -20,6 +20,8 @@ from atrous.report.views.schedules import of_schedule
 
 _LONG = 4
 """Equal dilations in a row that are told as one and how often."""
+_FEWEST = 16
+"""Columns that a picture of routes needs."""
 
 
 def rates_text(dilations: Iterable[int]) -> str:
@@ -182,39 +184,38 @@ _TERMS = {
 def layer_table(schedule: Schedule, map_size: int | None = None) -> Table:
     """One line per layer: what it reads, how far all so far see, and what falls on padding."""
     table = Table(header_style="bold", box=None, pad_edge=False)
-    for title in ("layer", "kernel", "dilation", "stride", "step", "field"):
-        table.add_column(title, justify="right", no_wrap=True)
+    strided = schedule.stride > 1
+    titles = ["layer", "kernel", "dilation", *(["stride", "step"] if strided else []), "field"]
     seen = schedule.on_map(map_size) if map_size is not None else ()
-    if seen:
-        for title in ("map", "on padding", "dead taps"):
-            table.add_column(title, justify="right", no_wrap=True)
+    for title in [*titles, *(["map", "padding", "dead taps"] if seen else [])]:
+        table.add_column(title, justify="right", no_wrap=True)
     field = 1
     for k, (kernel, step) in enumerate(schedule.layers):
         field += (kernel - 1) * step
-        row = [k + 1, kernel, schedule.dilations[k], schedule.strides[k], step, f"{field:,}"]
+        row: list[object] = [k + 1, kernel, schedule.dilations[k]]
+        row += [schedule.strides[k], step, f"{field:,}"] if strided else [f"{field:,}"]
         if seen:
             own = seen[k]
-            row += [own.length, share(float(own.share)), own.dead or ""]
+            row += [f"{own.length:,}", share(float(own.share)), own.dead or ""]
         table.add_row(*map(str, row))
     return table
 
 
 def beside_table(plan: Plan, width: int) -> Table:
-    """The plan and what comes next, a line each with a picture of its routes."""
+    """The plan and what comes next, a line each; with a picture of its routes if there is room."""
     table = Table(header_style="bold", box=None, pad_edge=False)
     table.add_column("", no_wrap=True)
     table.add_column("dilations", overflow="fold", max_width=44)
     for title in ("layers", "field", "holes", "varies"):
         table.add_column(title, justify="right", no_wrap=True)
-    cells = max(10, min(40, width - 80))
-    table.add_column("routes, first to last position", no_wrap=True)
+    cells = min(40, width - 80)
+    if cells >= _FEWEST:
+        table.add_column("routes, first to last", no_wrap=True)
     rows = [("plan", plan.schedule)]
     rows += [(f"next {k}", other) for k, other in enumerate(plan.runners_up, 1)]
     if plan.usual is not None:
         rows.append((plan.usual.name, plan.usual))
     for name, own in rows:
-        drawn = Text(strip(of_schedule(own), cells))
-        drawn.highlight_regex(r"[·▚]+", style=HOLE)
         table.add_row(
             name,
             rates_text(own.dilations),
@@ -222,9 +223,18 @@ def beside_table(plan: Plan, width: int) -> Table:
             f"{own.field:,}",
             f"{len(own.holes):,}" if len(own.holes) else "",
             f"{own.uniformity.cv:.3f}",
-            drawn,
+            *_routes(own, cells),
         )
     return table
+
+
+def _routes(own: Schedule, cells: int) -> list[Text]:
+    """The routes as one line, if there is room."""
+    if cells < _FEWEST:
+        return []
+    drawn = Text(strip(of_schedule(own), cells))
+    drawn.highlight_regex(r"[·▚]+", style=HOLE)
+    return [drawn]
 
 
 def family_table(found: Sequence[Schedule | Pyramid], width: int) -> Table:
@@ -234,19 +244,18 @@ def family_table(found: Sequence[Schedule | Pyramid], width: int) -> Table:
     table.add_column("dilations", overflow="fold", max_width=40)
     for title in ("kernel", "field", "read", "varies"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("routes", no_wrap=True)
-    cells = max(10, min(40, width - 80))
+    cells = min(40, width - 80)
+    if cells >= _FEWEST:
+        table.add_column("routes", no_wrap=True)
     for own in found:
         if isinstance(own, Pyramid):
             table.add_row(
                 own.name, f"{rates_text(own.rates)} side by side", str(own.kernel),
-                f"{own.field}^{own.dims}", share(own.density), "", "",
+                f"{own.field}^{own.dims}", share(own.density),
             )  # fmt: skip
             continue
-        drawn = Text(strip(of_schedule(own), cells))
-        drawn.highlight_regex(r"[·▚]+", style=HOLE)
         table.add_row(
             own.name, rates_text(own.dilations), str(own.kernels[0]), f"{own.field:,}",
-            share(own.density), f"{own.uniformity.cv:.2f}", drawn,
+            share(own.density), f"{own.uniformity.cv:.2f}", *_routes(own, cells),
         )  # fmt: skip
     return table
