@@ -65,7 +65,7 @@ from atrous.convert.certificate import Certificate as Certificate
 from atrous.convert.densities import DensifyError as DensifyError
 from atrous.design.schedule.plan import Plan as Plan
 from atrous.design.schedule.relaxation import ImpossibleScheduleError as ImpossibleScheduleError
-from atrous.design.schedule.verify import CertificateError as CertificateError
+from atrous.design.schedule.verify import InvalidPlanError as InvalidPlanError
 from atrous.graph.rule import rule as rule
 from atrous.graph.shell import CaptureError as CaptureError
 from atrous.lint.finding import Finding as Finding

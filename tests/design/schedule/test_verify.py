@@ -42,7 +42,7 @@ def test_every_plan_holds(given: dict[str, object]) -> None:
 
 
 def fails(plan: Plan, text: str) -> None:
-    with pytest.raises(atrous.CertificateError, match=text):
+    with pytest.raises(atrous.InvalidPlanError, match=text):
         plan.verify()
 
 
@@ -145,7 +145,7 @@ def test_all_that_is_wrong_is_told(plan: Plan) -> None:
         schedule=replace(plan.schedule, dilations=(1, 1, 1, 14)),
         request=replace(plan.request, budget=3),
     )
-    with pytest.raises(atrous.CertificateError) as told:
+    with pytest.raises(atrous.InvalidPlanError) as told:
         wrong.verify()
     words = {fault.partition(":")[0] for fault in told.value.faults}
     assert {"holes", "max_dilation", "budget", "field"} <= words

@@ -112,7 +112,7 @@ class Plan(Shown):
             thorough: try all however many there are.
 
         Raises:
-            CertificateError: if anything claimed is not so; the message tells all of it.
+            InvalidPlanError: if anything claimed is not so; the message tells all of it.
 
         Example:
             >>> import atrous
@@ -124,7 +124,7 @@ class Plan(Shown):
             >>> replace(plan, schedule=other).verify()
             Traceback (most recent call last):
                 ...
-            atrous.design.schedule.verify.CertificateError: the plan must hold, got 2 that do
+            atrous.design.schedule.verify.InvalidPlanError: the plan must hold, got 2 that do
             not: holes: 10 positions of its field of 31 are not read; runners_up: one is better
             than one before it.
         """

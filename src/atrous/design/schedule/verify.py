@@ -22,7 +22,7 @@ _FEW_STEPS = 3e10
 """Bits that are moved to see that there are no fewer layers: seconds."""
 
 
-class CertificateError(ValueError):
+class InvalidPlanError(ValueError):
     """A plan claims what is not so.
 
     Attributes:
@@ -59,11 +59,11 @@ def verify(plan: Plan, *, thorough: bool = False) -> Verification:
         thorough: try all schedules however many there are.
 
     Raises:
-        CertificateError: if anything claimed is not so.
+        InvalidPlanError: if anything claimed is not so.
     """
     faults = list(_shape(plan.request, plan.schedule))
     if faults:
-        raise CertificateError(faults)
+        raise InvalidPlanError(faults)
     checked: list[str] = []
     for check in (_read, _constraints, _smallest):
         _sort(check(plan), faults, checked)
@@ -71,7 +71,7 @@ def verify(plan: Plan, *, thorough: bool = False) -> Verification:
         _sort(_best(plan, thorough), faults, checked)
     _sort(_others(plan), faults, checked)
     if faults:
-        raise CertificateError(faults)
+        raise InvalidPlanError(faults)
     # What is best comes last: it rests on all the rest.
     return Verification(tuple(sorted(checked, key=lambda line: line.startswith("best"))))
 
