@@ -9,16 +9,16 @@ be the best must be those of the best of all. Prints one line per kernel size, a
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
 import atrous  # noqa: E402
 from exhaustive import alike, best  # noqa: E402
+from measuring import save  # noqa: E402
 
 
 def planned(field: int, kernel: int, layers: int, most: int, holes: bool) -> tuple[object, bool]:
@@ -32,29 +32,29 @@ def planned(field: int, kernel: int, layers: int, most: int, holes: bool) -> tup
     return (plan.score.holes, plan.score.squares), plan.is_optimal
 
 
-def checked(kernel: int, layers: int, most: int) -> tuple[str, int]:
-    """A line about one kernel size, and how many plans differ."""
+def checked(kernel: int, layers: int, most: int) -> dict[str, int]:
+    """What came out for one kernel size."""
     before = time.perf_counter()
     known = alike(kernel, layers, most)
-    schedules = sum(map(len, known.values()))
-    tried = time.perf_counter() - before
-    plans = wrong = unproven = 0
+    between = time.perf_counter()
+    differ = unproven = 0
     for field, rows in sorted(known.items()):
         for holes in (False, True):
             found, claimed = planned(field, kernel, layers, most, holes)
-            plans += 1
             unproven += not claimed
-            if found != best(rows, holes):
-                wrong += 1
-                print(
-                    f"kernel {kernel}, field {field}, holes {holes}: {found}, {best(rows, holes)}"
-                )
-    took = time.perf_counter() - before - tried
-    return (
-        f"kernel {kernel}: {schedules:,} schedules tried in {tried:.0f} s; {plans} plans in "
-        f"{took:.0f} s, {wrong} differ, {unproven} not proven",
-        wrong + unproven,
-    )
+            expected = best(rows, holes)
+            if found != expected:
+                differ += 1
+                print(f"kernel {kernel}, field {field}, holes {holes}: {found}, not {expected}")
+    return {
+        "kernel": kernel,
+        "schedules": sum(map(len, known.values())),
+        "seconds_all": round(between - before),
+        "plans": 2 * len(known),
+        "seconds_plans": round(time.perf_counter() - between),
+        "differ": differ,
+        "not_proven": unproven,
+    }
 
 
 def main() -> int:
@@ -63,23 +63,15 @@ def main() -> int:
     parser.add_argument("--layers", type=int, default=5)
     parser.add_argument("--most", type=int, default=24, help="the largest dilation")
     parser.add_argument("--kernels", default="2,3,4,5,6,7")
-    parser.add_argument("--save", action="store_true", help="keep the output in benchmarks/results")
+    parser.add_argument("--save", action="store_true", help="keep the result in the repository")
     given = parser.parse_args()
-    lines = [
-        f"{given.layers} layers, dilations up to {given.most}, every field, with and without holes",
-        f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, Python {platform.python_version()}",
-    ]
-    print("\n".join(lines), flush=True)
-    wrong = 0
+    rows = []
     for kernel in map(int, given.kernels.split(",")):
-        line, differ = checked(kernel, given.layers, given.most)
-        print(line, flush=True)
-        lines.append(line)
-        wrong += differ
+        rows.append(checked(kernel, given.layers, given.most))
+        print(", ".join(f"{name} {value:,}" for name, value in rows[-1].items()), flush=True)
     if given.save:
-        path = ROOT / "benchmarks" / "results" / "exhaust_schedules.txt"
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return 1 if wrong else 0
+        save("exhaust_schedules", {"layers": given.layers, "most": given.most, "rows": rows})
+    return int(any(row["differ"] or row["not_proven"] for row in rows))
 
 
 if __name__ == "__main__":

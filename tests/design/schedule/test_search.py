@@ -8,6 +8,10 @@ from time import perf_counter
 import pytest
 
 import atrous
+from atrous.design.schedule.request import request
+from atrous.design.schedule.scan import Space
+from atrous.design.schedule.search import exhaust
+from atrous.design.schedule.shelf import Shelf, Work
 from exhaustive import Row, alike, any_layers, best, row_of
 
 
@@ -90,6 +94,28 @@ def test_unlike_layers_strides_and_fronts(
         )
         assert found == best(known.get(field, []), holes), (field, kernels, strides, front)
         assert optimal
+
+
+@pytest.mark.parametrize("holes", [False, True])
+@pytest.mark.parametrize(("kernel", "layers", "most"), [(2, 5, 9), (3, 4, 12), (5, 3, 12)])
+def test_the_exhaustion_alone_finds_the_best(
+    kernel: int, layers: int, most: int, holes: bool
+) -> None:
+    # Without a good guess to begin with, whatever bounds rule out wrongly is missed.
+    asked = request(9, kernel, layers=layers, max_dilation=most, holes=holes)
+    frame = asked.frame(kernel, layers)
+    for field, rows in table(kernel, layers, most).items():
+        expected = best(rows, holes)
+        if expected is None:
+            continue
+        shelf = Shelf(asked.objective)
+        space = Space(frame, field, holes, asked.macs(frame), 9)
+        # From the worst of all on.
+        worst = sorted(row for row in rows if holes or row[0] == 0)[-1]
+        shelf.put(frame, worst[2], space.exact(worst[2]))
+        assert exhaust(space, shelf, Work(1e12))
+        assert shelf.best is not None
+        assert (shelf.best.score.holes, shelf.best.score.squares) == expected, (field, expected)
 
 
 def test_a_front_with_strides() -> None:

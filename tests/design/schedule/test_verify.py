@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import combinations_with_replacement
 
 import numpy as np
 import pytest
@@ -120,6 +121,23 @@ def test_a_tampered_proof_fails(plan: Plan) -> None:
         (Proof("", (found[0], (found[1] + open_.key[1]) / 2, *found[2:])), "searching"),
     ]:
         fails(replace(open_, proof=proof), text)
+
+
+def test_a_worse_schedule_with_a_proof_to_match_fails(plan: Plan) -> None:
+    other, *rest = plan.runners_up
+    swapped = replace(plan, schedule=other, runners_up=tuple(rest))
+    fails(replace(swapped, proof=Proof("search", swapped.key)), "best: of all 11 schedules")
+
+
+def test_all_are_tried(plan: Plan) -> None:
+    # Without holes, of field 31: four dilations of sum 15 and at most 12.
+    counts = [
+        path_counts([(3, d) for d in dilations])
+        for dilations in combinations_with_replacement(range(1, 13), 4)
+        if sum(dilations) == 15
+    ]
+    whole = sum(bool((own > 0).all()) for own in counts)
+    assert plan.verify().checked[-1] == f"best: all {whole} schedules tried"
 
 
 def test_tampered_runners_up_fail(plan: Plan) -> None:

@@ -20,7 +20,7 @@ from atrous.design.schedule.request import Frame, Slot
 from atrous.geometry.relation import Flags
 
 _MOST_STATES = 4096
-_MOST_REACH = 2**24
+_MOST_FIELD = 2**22
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,9 @@ def states(kinds: Sequence[tuple[Kind, int]], top: int, holes: bool) -> dict[Sta
     counts = [count for _, count in kinds]
     if prod(n + 1 for n in counts) > _MOST_STATES:
         raise ValueError(
-            f"the layers must be of few kinds, got {len(kinds)} that differ in kernel, stride "
-            "before them or largest dilation. Plan fewer at once, the others as `front`."
+            f"layers must be few, or few that differ, to be decided exactly, got "
+            f"{sum(counts):,} of {len(kinds)} kinds (kernel, stride before them, largest dilation). Raise "
+            "max_dilation, or plan fewer at once and give the others as front."
         )
     start = np.zeros(top + 1, dtype=bool)
     start[0] = True
@@ -193,10 +194,10 @@ def tops(least: int) -> Iterator[int]:
         ValueError: if a reach is beyond what can be looked through.
     """
     top = 2 * least + 64
-    while top <= _MOST_REACH:
+    while top <= 2 * _MOST_FIELD + 64:
         yield top
         top *= 4
     raise ValueError(
-        f"field must be at most {_MOST_REACH:,} to be decided exactly, got more. Use a family: "
-        "atrous.schedules.base_k."
+        f"field must be at most {_MOST_FIELD:,} to be decided exactly, got {least + 1:,}. Use a "
+        "family: atrous.schedules.base_k."
     )

@@ -133,7 +133,7 @@ def _congruent(low: int, high: int, fixed: int, common: int) -> bool:
     return first <= high
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=2)
 def _all_states(frame: Frame, field: int, holes: bool) -> dict[State, Reaches]:
     return states(list(kinds_of(frame).items()), field - 1, holes)
 

@@ -62,6 +62,8 @@ def _descend(space: Space, start: tuple[int, ...], shelf: Shelf, work: Work) -> 
     own.put(space.frame, start, space.exact(start))
     slots = space.frame.slots
     try:
+        # Counting routes exactly takes its time where layers are many.
+        work.spend(space.field * len(slots) / 4)
         better = True
         while better:
             assert own.best is not None

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise, product
+from math import inf
 
 from atrous.design.schedule.bounds import best_score
 from atrous.design.schedule.chain import Schedule
@@ -189,29 +190,34 @@ def _smallest(plan: Plan) -> _Told:
     own = len(schedule) - len(request.front)
     size = None if request.kernels else schedule.kernels[-1]
     if request.count is None:
-        last = (request.high or schedule.field) - 1
-        for fewer in range(own - 1, 0, -1):
-            frame = request.frame(size, fewer)
-            if not request.holes and frame.ways < request.least:
-                # So few routes do not reach so many positions.
-                break
-            found = _any_reach(frame, request, last if request.high else None)
-            if found is False:
-                yield False, f"layers: {own} where {fewer} would do"
-        yield True, f"layers: no fewer than {own} do"
+        # Where a field may be larger, too, one more layer of dilation 1 never hurts: then the next
+        # smaller number of layers speaks for all.
+        fewer = range(own - 1, 0, -1) if request.high is not None else range(own - 1, 0, -1)[:1]
+        found = [_none_reaches(request.frame(size, count), request) for count in fewer]
+        if False in found:
+            yield False, f"layers: {own} where {fewer[found.index(False)]} would do"
+        else:
+            told = f"no fewer than {own} do"
+            yield True, "layers: " + (told if None not in found else f"{told} (not checked again)")
     if request.high is None and schedule.field > request.least:
         frame = request.frame(size, own)
-        found = _any_reach(frame, request, schedule.field - 2)
-        if found is not None:
-            told = f"field: none between {request.least:,} and {schedule.field:,}"
-            yield found, told if found else told.replace("none", "there are some")
+        none = _none_reaches(frame, request, schedule.field - 2)
+        told = f"between {request.least:,} and {schedule.field:,}"
+        if none is None:
+            yield True, f"field: none {told} (not checked again)"
+        else:
+            yield none, f"field: {'none' if none else 'there are some'} {told}"
 
 
-def _any_reach(frame: Frame, request: Request, last: int | None) -> bool | None:
+def _none_reaches(frame: Frame, request: Request, last: int | None = None) -> bool | None:
     """Whether no reach from the least one up to the last can be had; None if that takes too long.
 
     Reaches are the bits of one number, which every dilation of one more layer moves.
     """
+    if request.high is not None and last is None:
+        last = request.high - 1
+    if _largest(frame, request.holes) < request.least - 1:
+        return True
     top = 2 * request.least + 64 if last is None else last
     kinds = Counter((slot.kernel, slot.scale, slot.most, 0) for slot in frame.slots)
     kinds.update((kernel, 1, None, step) for kernel, step in frame.fixed)
@@ -234,10 +240,19 @@ def _any_reach(frame: Frame, request: Request, last: int | None) -> bool | None:
     if whole >> (request.least - 1):
         return False
     # Without an end of the range there might be one beyond.
-    most = sum((s.most or top + 1) * s.weight for s in frame.slots)
-    most += sum((kernel - 1) * step for kernel, step in frame.fixed)
-    largest = most if request.holes else min(most, frame.ways - 1)
-    return True if last is not None or largest <= top else None
+    return True if last is not None or _largest(frame, request.holes) <= top else None
+
+
+def _largest(frame: Frame, holes: bool) -> float:
+    """At least the largest reach of a frame.
+
+    Without holes a layer of k at most makes k times as many positions of those read before.
+    """
+    reach: float = sum((kernel - 1) * step for kernel, step in frame.fixed)
+    for slot in sorted(frame.slots, key=lambda s: inf if s.most is None else s.most * s.scale):
+        step: float = inf if slot.most is None else slot.most * slot.scale
+        reach += (slot.kernel - 1) * (step if holes else min(step, reach + 1))
+    return reach if holes or len(set(frame.slots)) == 1 else min(reach, frame.ways - 1)
 
 
 def _moved(
