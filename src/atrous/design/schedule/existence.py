@@ -121,9 +121,9 @@ def states(kinds: Sequence[tuple[Kind, int]], top: int, holes: bool) -> dict[Sta
     counts = [count for _, count in kinds]
     if prod(n + 1 for n in counts) > _MOST_STATES:
         raise ValueError(
-            f"layers must be few, or few that differ, to be decided exactly, got "
-            f"{sum(counts):,} of {len(kinds)} kinds (kernel, stride before them, largest dilation). Raise "
-            "max_dilation, or plan fewer at once and give the others as front."
+            "layers must be few, or few that differ, to be decided exactly, got "
+            f"{sum(counts):,} of {len(kinds)} kinds (kernel, stride before, largest dilation). "
+            "Raise max_dilation, or plan fewer at once and give the others as front."
         )
     start = np.zeros(top + 1, dtype=bool)
     start[0] = True
