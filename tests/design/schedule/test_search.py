@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -172,9 +172,9 @@ def test_a_range_takes_the_most_even_of_all_its_fields() -> None:
 def test_large_fields_in_less_than_a_second(
     field: int, kernel: int, layers: int, even: bool
 ) -> None:
-    before = perf_counter()
+    before = process_time()
     plan = atrous.schedule(field, kernel=kernel)
-    assert perf_counter() - before < 1.0
+    assert process_time() - before < 1.0
     assert len(plan.dilations) == layers
     assert field <= plan.field < field + kernel - 1
     assert plan.schedule.is_hole_free
