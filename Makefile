@@ -25,6 +25,7 @@ full: $(VENV)/.ready          ## the long checks; keeps their output in benchmar
 	$(BIN)/python tools/fuzz.py --count $(N) --jobs $(JOBS) --save
 	$(BIN)/python tools/fuzz.py --coverage --count $(N) --jobs $(JOBS) --save
 	$(BIN)/python tools/fuzz.py --strided --count $(N) --jobs $(JOBS) --save
+	$(BIN)/python tools/exhaust_schedules.py --save
 	$(BIN)/python benchmarks/inspect_speed.py --save
 	$(BIN)/python benchmarks/coverage_speed.py --save
 	$(BIN)/python benchmarks/model_table.py --confirm --save

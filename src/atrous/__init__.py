@@ -16,6 +16,8 @@ cost(model, x)              parameters, MACs and activation memory, by node and 
 compare(designs, x)         designs side by side: field, cost, time, what shifts do
 lint(model, x)              findings: what is wrong, where, with which numbers, and how to mend it
 densify(model, x, output_stride=8)   the same model at a smaller stride, equal values, proven
+schedule(field, kernel=3)   the best dilations for a goal, with proof, a certificate and the code
+schedules                   named ones as values that know what they read: schedules.wavenet()
 routes(model, x, at=None)   the positions of every layer between one output and the input: a tree
 plot                        pictures of all of it by matplotlib: plot.coverage(...), plot.stack(...)
 picture(result)             the same as text, for terminals
@@ -29,6 +31,7 @@ from importlib.metadata import version as _version
 from atrous import geometry as geometry
 from atrous import nn as nn
 from atrous import plot as plot
+from atrous import schedules as schedules
 from atrous.analysis.coverage.blind import BlindPerturbation as BlindPerturbation
 from atrous.analysis.coverage.coverage import Coverage as Coverage
 from atrous.analysis.coverage.route_tree import RouteTree as RouteTree
@@ -54,15 +57,20 @@ from atrous.api.lint import lint as lint
 from atrous.api.matrix import matrix as matrix
 from atrous.api.picture import picture as picture
 from atrous.api.routes import routes as routes
+from atrous.api.schedule import schedule as schedule
 from atrous.api.spectrum import chain_response as chain_response
 from atrous.api.spectrum import frequency_response as frequency_response
 from atrous.api.spectrum import spectrum as spectrum
 from atrous.convert.certificate import Certificate as Certificate
 from atrous.convert.densities import DensifyError as DensifyError
+from atrous.design.schedule.plan import Plan as Plan
+from atrous.design.schedule.relaxation import ImpossibleScheduleError as ImpossibleScheduleError
+from atrous.design.schedule.verify import InvalidPlanError as InvalidPlanError
 from atrous.graph.rule import rule as rule
 from atrous.graph.shell import CaptureError as CaptureError
 from atrous.lint.finding import Finding as Finding
 from atrous.report.notebook import fragments as _fragments  # noqa: F401 - results learn to show themselves
+from atrous.report.notebook import schedules as _schedules  # noqa: F401 - likewise
 from atrous.report.results.comparison import Comparison as Comparison
 from atrous.report.results.cost import Cost as Cost
 from atrous.report.results.findings import Findings as Findings

@@ -9,6 +9,7 @@ matrix(linear_map)              the bands of an operation's sparse matrix
 effective_field(found)          how much each input weighs, with the radius that holds a share
 compare(before, after)          two effective fields side by side
 spectrum(found)                 what layers pass from frequency 0 to pi, images marked
+schedule(plan)                  the routes of a planned or named schedule, holes in orange
 cost(designs)                   parameters, multiply-accumulates and memory side by side
 
 Without `ax` a picture gets a figure of its own from pyplot, which notebooks show at once. Needs
@@ -24,5 +25,6 @@ from atrous.report.plot.growth import growth as growth
 from atrous.report.plot.index_map import index_map as index_map
 from atrous.report.plot.kernel import kernel as kernel
 from atrous.report.plot.matrix import matrix as matrix
+from atrous.report.plot.schedule import schedule as schedule
 from atrous.report.plot.spectrum import spectrum as spectrum
 from atrous.report.plot.stack import stack as stack

@@ -26,6 +26,26 @@ def as_rich(result: object) -> Any:
     return Text(str(result))
 
 
+@singledispatch
+def as_dict(result: object) -> dict[str, Any]:
+    """A result as plain lists, strings and numbers, with a schema version.
+
+    Raises:
+        TypeError: where nobody taught how.
+    """
+    raise TypeError(f"result must have a form in JSON, got {type(result).__name__}.")
+
+
+def as_text(result: object, width: int = 100) -> str:
+    """What a console without colours shows of a result."""
+    from rich.console import Console
+
+    console = Console(width=width, color_system=None, force_terminal=False)
+    with console.capture() as captured:
+        console.print(as_rich(result))
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
 class InNotebooks:
     """A result that notebooks show; for those that know rich themselves."""
 

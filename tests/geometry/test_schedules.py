@@ -143,3 +143,24 @@ def test_arguments_out_of_range() -> None:
         even_schedule(8)
     with pytest.raises(ValueError, match="kernel_size must be at least 2, got 1"):
         even_schedule(8, 1)
+
+
+@pytest.mark.parametrize("base", [1, 2, 3, 4])
+def test_even_schedule_with_another_base_reads_all_of_its_span(base: int) -> None:
+    for reach in range(1, 80):
+        layers = [(4, d) for d in even_schedule(1 + 3 * reach, 4, base=base)]
+        counts = chain_counts(layers)
+        assert len(counts) == 1 + 3 * reach
+        assert (counts > 0).all()
+    with pytest.raises(ValueError, match="base must be from 1 to the kernel size 4, got 5"):
+        even_schedule(7, 4, base=5)
+
+
+def test_chain_counts_are_exact_on_both_sides_of_int64() -> None:
+    for layers in (39, 40):
+        counts = chain_counts([(3, 1)] * layers)
+        # The middle trinomial coefficient, by its own recursion.
+        middle = [1, 1]
+        for n in range(2, layers + 1):
+            middle.append(((2 * n - 1) * middle[-1] + 3 * (n - 1) * middle[-2]) // n)
+        assert int(counts[layers]) == middle[layers]

@@ -6,13 +6,18 @@ from collections.abc import Sequence
 
 from atrous.analysis.coverage.coverage import Coverage
 from atrous.analysis.coverage.route_tree import RouteTree
+from atrous.design.schedule.chain import Schedule
+from atrous.design.schedule.plan import Plan
+from atrous.design.schedule.pyramid import Pyramid
 from atrous.geometry.index_map import IndexMap
 from atrous.geometry.primitives import Window
 from atrous.report.text import pictures
 
 
 def picture(
-    result: Coverage | RouteTree | IndexMap | Window | Sequence[Window], *, width: int = 80
+    result: Coverage | RouteTree | Plan | Schedule | Pyramid | IndexMap | Window | Sequence[Window],
+    *,
+    width: int = 80,
 ) -> str:
     """A result as a picture of characters, for terminals and logs.
 
@@ -20,8 +25,8 @@ def picture(
     as such.
 
     Args:
-        result: a coverage, a tree of routes, an index map, or the windows of a kernel, one per
-            axis.
+        result: a coverage, a tree of routes, a schedule or its plan, an index map, or the windows
+            of a kernel, one per axis.
         width: columns to keep to.
 
     Raises:

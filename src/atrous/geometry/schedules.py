@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
@@ -17,16 +18,18 @@ def chain_counts(schedule: Sequence[tuple[int, int]]) -> Counts:
         schedule: (kernel size, dilation) of every layer.
 
     Returns:
-        One count per position, exact; their order makes no difference.
+        One count per position, exact: int64 while all ways together fit, Python integers beyond.
+        The order of the layers makes no difference.
 
     Example:
         >>> chain_counts([(3, 1), (3, 2)]).tolist()
         [1, 1, 2, 1, 2, 1, 1]
     """
     # Python integers do not overflow: forty layers of kernel 3 have 3**40 ways.
-    counts: Counts = np.ones(1, dtype=object)
+    kind = np.int64 if prod(kernel for kernel, _ in schedule) < 2**62 else object
+    counts: Counts = np.ones(1, dtype=kind)
     for kernel_size, dilation in schedule:
-        wider = np.zeros(len(counts) + effective_kernel(kernel_size, dilation) - 1, dtype=object)
+        wider = np.zeros(len(counts) + effective_kernel(kernel_size, dilation) - 1, dtype=kind)
         for tap in range(kernel_size):
             wider[tap * dilation : tap * dilation + len(counts)] += counts
         counts = wider
@@ -42,8 +45,8 @@ def chain_holes(schedule: Sequence[tuple[int, int]]) -> Ints:
     return np.flatnonzero(chain_counts(schedule) == 0).astype(np.int64)
 
 
-def even_schedule(span: int, kernel_size: int = 3) -> tuple[int, ...]:
-    """Dilations of the shortest stride-1 chain that reads all of `span`, as evenly as it can.
+def even_schedule(span: int, kernel_size: int = 3, *, base: int | None = None) -> tuple[int, ...]:
+    """Dilations of the shortest stride-1 chain that reads all of `span`, nearly evenly.
 
     The powers of the kernel size reach every position in exactly one way: the digits of a number in
     that base. The last dilation is cut to the span that is left, where ways begin to overlap.
@@ -51,13 +54,18 @@ def even_schedule(span: int, kernel_size: int = 3) -> tuple[int, ...]:
     Args:
         span: positions to read; for kernels of 3 it must be odd.
         kernel_size: of every layer.
+        base: from one dilation to the next; the kernel size by default. A smaller one, as the usual
+            2, takes more layers and piles ways up.
 
     Raises:
-        ValueError: if no chain of such kernels has that span.
+        ValueError: if no chain of such kernels has that span, or the base is not from 1 to the
+            kernel size.
 
     Example:
         >>> even_schedule(27), even_schedule(61), even_schedule(1024, 2)[-1]
         ((1, 3, 9), (1, 3, 9, 17), 512)
+        >>> even_schedule(33, base=2)
+        (1, 1, 2, 4, 8)
     """
     if kernel_size < 2:
         raise ValueError(f"kernel_size must be at least 2, got {kernel_size}. A 1 reads no span.")
@@ -66,12 +74,18 @@ def even_schedule(span: int, kernel_size: int = 3) -> tuple[int, ...]:
             f"span must be 1 plus a multiple of {kernel_size - 1} for kernels of {kernel_size}, "
             f"got {span}."
         )
+    factor = kernel_size if base is None else base
+    if not 1 <= factor <= kernel_size:
+        raise ValueError(
+            f"base must be from 1 to the kernel size {kernel_size}, got {factor}. A larger one "
+            "leaves holes."
+        )
     found: list[int] = []
     left, dilation = (span - 1) // (kernel_size - 1), 1
     while left > 0:
         found.append(min(dilation, left))
         left -= found[-1]
-        dilation *= kernel_size
+        dilation *= factor
     return tuple(sorted(found))
 
 

@@ -97,6 +97,7 @@ DRAWN: dict[str, Callable[..., Axes]] = {
     "compare": lambda **k: plot.compare(effective((1, 1, 40)), effective((1, 1, 40), 2), **k),
     "spectrum": lambda **k: plot.spectrum(atrous.spectrum(box_layers(1, 4), (1, 1, 40)), **k),
     "cost": lambda **k: plot.cost(atrous.compare(designs(), (1, 8, 64)), **k),
+    "schedule": lambda **k: plot.schedule(atrous.schedule(60), **k),
 }
 
 
@@ -122,6 +123,7 @@ def results() -> dict[str, Any]:
         "spectrum": atrous.spectrum(box_layers(1), (1, 1, 40)),
         "cost": atrous.compare(designs(), (1, 8, 64)),
         "index_map": index_map((9,), (Window(3, left=1),), (0,)),
+        "schedule": atrous.schedule(9),
     }
 
 
@@ -136,6 +138,7 @@ def test_what_another_picture_draws_is_refused_with_its_name() -> None:
         "spectrum": "atrous.spectrum(model, x)",
         "cost": "atrous.compare(models, x)",
         "index_map": "atrous.geometry.index_map(",
+        "schedule": "atrous.schedule(field)",
     }
     for name in made:
         for other, result in made.items():

@@ -45,6 +45,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from atrous.geometry.padding import reads_on_data
 from atrous.geometry.primitives import Window
 from atrous.geometry.relation import Flags
 from atrous.graph.program import Node
@@ -206,16 +207,9 @@ def _pads_with_zeros(node: Node) -> bool:
 
 
 def _on(window: Window, outputs: int, data: Flags) -> _Axis:
-    base = np.arange(outputs) * window.stride - window.left
-    used, hits = [], 0
-    for tap in range(window.kernel_size):
-        at = base + tap * window.dilation
-        inside = (at >= 0) & (at < len(data))
-        inside[inside] = data[at[inside]]
-        used.append(bool(inside.any()))
-        hits += int(inside.sum())
-    share = hits / max(outputs * window.kernel_size, 1)
-    return _Axis(window, outputs, data, np.array(used), share)
+    hits = reads_on_data(window, outputs, data)
+    share = int(hits.sum()) / max(outputs * window.kernel_size, 1)
+    return _Axis(window, outputs, data, hits > 0, share)
 
 
 def _judged(subject: Subject, calls: _Calls, most: float) -> _Judged:

@@ -201,7 +201,7 @@ def _tree_rich(found: RouteTree) -> Group:
 class Pictured:
     """A picture as wide as the console has room for."""
 
-    def __init__(self, found: Coverage | RouteTree) -> None:
+    def __init__(self, found: object) -> None:
         self._found = found
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:

@@ -15,6 +15,8 @@ _DRAWN_BY = {
     "Comparison": "atrous.plot.cost",
     "Cost": "atrous.plot.cost, in a dict by name",
     "IndexMap": "atrous.plot.index_map",
+    "Plan": "atrous.plot.schedule",
+    "Schedule": "atrous.plot.schedule",
 }
 
 

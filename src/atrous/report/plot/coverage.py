@@ -70,7 +70,7 @@ def coverage(
     ax = axes_for(ax, size=size)
     if found.counts.size:
         log = found.is_wide if log is None else log
-        (_stems if flat else _heat_map)(ax, found, log)
+        (stems if flat else _heat_map)(ax, found, log)
     if whole or not found.counts.size:
         _show_all(ax, found, cover)
     # The legend stands between the picture and its title.
@@ -132,7 +132,8 @@ def _heat_map(ax: Axes, found: Projection, log: bool) -> None:
     ax.set_ylabel(f"input position, axis {found.axes[0]}")
 
 
-def _stems(ax: Axes, found: Projection, log: bool) -> None:
+def stems(ax: Axes, found: Projection, log: bool) -> None:
+    """Counts along one axis as stems, or filled where they are many."""
     values, are_logs = found.values()
     log = log and not are_logs
     positions = np.arange(found.start[0], found.stop[0])

@@ -11,6 +11,9 @@ import numpy as np
 
 from atrous.analysis.coverage.coverage import Coverage
 from atrous.analysis.coverage.route_tree import RouteTree
+from atrous.design.schedule.chain import Schedule
+from atrous.design.schedule.plan import Plan
+from atrous.design.schedule.pyramid import Pyramid
 from atrous.geometry.index_map import IndexMap
 from atrous.geometry.primitives import Window
 from atrous.geometry.relation import Flags
@@ -18,6 +21,7 @@ from atrous.report.text.trees import tree_lines
 from atrous.report.views.blocks import Reduced, reduced, steps
 from atrous.report.views.kernels import kernel_mask
 from atrous.report.views.projection import Projection, projection
+from atrous.report.views.schedules import of_pyramid, of_schedule
 
 SHADES = "░▒▓█"
 BARS = "▁▂▃▄▅▆▇█"
@@ -34,16 +38,17 @@ def picture(result: object, *, width: int = 80) -> str:
     """A result as a picture of characters.
 
     Args:
-        result: a coverage, a tree of routes, an index map, or one window of a kernel or several.
+        result: a coverage, a tree of routes, a schedule or its plan, an index map, or one window of
+            a kernel or several.
         width: columns to keep to.
 
     Raises:
         TypeError: if there is no picture of such a thing.
     """
     raise TypeError(
-        "result must be a Coverage, a RouteTree, an IndexMap or one Window or several, got "
-        f"{type(result).__name__}. Pass what atrous.coverage, atrous.routes or "
-        "atrous.geometry.index_map returns; atrous.plot draws the rest."
+        "result must be a Coverage, a RouteTree, a Plan, a Schedule, an IndexMap or one Window or "
+        f"several, got {type(result).__name__}. Pass what atrous.coverage, atrous.routes, "
+        "atrous.schedule or atrous.geometry.index_map returns; atrous.plot draws the rest."
     )
 
 
@@ -86,9 +91,42 @@ def _of_tree(result: RouteTree, *, width: int = 80) -> str:
 def _of_coverage(result: Coverage, *, width: int = 80) -> str:
     if not result.counts.size:
         return "\n".join(["nothing is read", *wrap(result.hint, width)])
-    found = projection(result)
+    return _of_projection(projection(result), width)
+
+
+@picture.register
+def _of_schedule(result: Schedule, *, width: int = 80) -> str:
+    return _of_projection(of_schedule(result), width)
+
+
+@picture.register
+def _of_pyramid(result: Pyramid, *, width: int = 80) -> str:
+    return _of_projection(of_pyramid(result), width)
+
+
+@picture.register
+def _of_plan(result: Plan, *, width: int = 80) -> str:
+    return _of_projection(of_schedule(result.schedule), width)
+
+
+def _of_projection(found: Projection, width: int) -> str:
     drawn = _line(found, width) if len(found.axes) == 1 else _map(found, width)
     return f"{drawn}\n{found.note}" if found.note else drawn
+
+
+def strip(found: Projection, width: int) -> str:
+    """Counts along one axis on a single line, holes as dots.
+
+    >>> from atrous.design.schedule.chain import Schedule
+    >>> [strip(of_schedule(Schedule((3,) * len(rates), rates)), 40) for rates in ((1, 2), (3,))]
+    ['▄▄█▄█▄▄', '█··█··█']
+    """
+    blocks = reduced(found, [width])
+    heights = steps(blocks.largest, len(BARS), found.is_wide and not found.values()[1])
+    return "".join(
+        HOLE if empty else PARTLY if partly else BARS[height]
+        for height, partly, empty in zip(heights.tolist(), blocks.partly, blocks.empty, strict=True)
+    )
 
 
 def _line(found: Projection, width: int) -> str:
