@@ -16,6 +16,7 @@ cost(model, x)              parameters, MACs and activation memory, by node and 
 compare(designs, x)         designs side by side: field, cost, time, what shifts do
 lint(model, x)              findings: what is wrong, where, with which numbers, and how to mend it
 densify(model, x, output_stride=8)   the same model at a smaller stride, equal values, proven
+redesign(model, x)          the same model with dilations that leave no holes, and the same field
 routes(model, x, at=None)   the positions of every layer between one output and the input: a tree
 plot                        pictures of all of it by matplotlib: plot.coverage(...), plot.stack(...)
 picture(result)             the same as text, for terminals
@@ -53,12 +54,14 @@ from atrous.api.inspect import inspect as inspect
 from atrous.api.lint import lint as lint
 from atrous.api.matrix import matrix as matrix
 from atrous.api.picture import picture as picture
+from atrous.api.redesign import redesign as redesign
 from atrous.api.routes import routes as routes
 from atrous.api.spectrum import chain_response as chain_response
 from atrous.api.spectrum import frequency_response as frequency_response
 from atrous.api.spectrum import spectrum as spectrum
 from atrous.convert.certificate import Certificate as Certificate
 from atrous.convert.densities import DensifyError as DensifyError
+from atrous.design.redesign.redesign import RedesignError as RedesignError
 from atrous.graph.rule import rule as rule
 from atrous.graph.shell import CaptureError as CaptureError
 from atrous.lint.finding import Finding as Finding
@@ -66,6 +69,7 @@ from atrous.report.notebook import fragments as _fragments  # noqa: F401 - resul
 from atrous.report.results.comparison import Comparison as Comparison
 from atrous.report.results.cost import Cost as Cost
 from atrous.report.results.findings import Findings as Findings
+from atrous.report.results.redesign import Redesigned as Redesigned
 from atrous.report.results.report import Report as Report
 
 __version__ = _version("atrous")

@@ -84,6 +84,7 @@ def _good() -> Iterator[Case]:
     "ATR105",
     "interleaved",
     severity="warning",
+    autofix="redesign",
     bad=_bad,
     good=_good,
     includes=("ATR101",),
