@@ -65,7 +65,7 @@ def _through(line: Line, name: str, number: int, way: _Way) -> _Way:
         span = way.span + (window.span - 1) * way.jump
         return _Way(span, way.jump * window.stride, layers, way.is_all)
     jump = way.jump * Fraction(step.step, len(step.rows))
-    plain = len(step.rows) == 1 and len(step.rows[0]) == 1 and step.step >= 1
+    plain = all(len(row) == 1 for row in step.rows) and step.step >= 1
     return _Way(way.span, jump, way.layers, way.is_all and plain)
 
 

@@ -28,7 +28,8 @@ class Layer:
         names: its nodes.
         windows: by axis of their results, the window.
         anchors: by axis, which tap stays at its place when the dilation changes, counted from the
-            first; None where nothing is padded and the map shrinks.
+            first; None where nothing tells.
+        padded: whether something is padded for it; the map shrinks otherwise.
         is_module: whether it is a module of its own, with a dilation of its own.
         place: `file:line` of the call.
     """
@@ -38,6 +39,7 @@ class Layer:
     names: tuple[str, ...]
     windows: Mapping[int, Window]
     anchors: Mapping[int, Fraction | None]
+    padded: bool
     is_module: bool
     place: str
 
@@ -86,7 +88,8 @@ def layers_of(program: Program, model: nn.Module, names: Iterable[str]) -> tuple
             not isinstance(n.description, Local) or n.description.windows != windows for n in nodes
         ):
             continue
-        anchors = {axis: _anchor(program, nodes, axis, window) for axis, window in windows.items()}
+        told = {axis: _anchor(program, nodes, axis, window) for axis, window in windows.items()}
+        anchors = {axis: anchor for axis, (anchor, _) in told.items()}
         found.append(
             Layer(
                 first.label,
@@ -94,6 +97,7 @@ def layers_of(program: Program, model: nn.Module, names: Iterable[str]) -> tuple
                 tuple(node.name for node in nodes),
                 windows,
                 anchors,
+                any(padded for _, padded in told.values()),
                 has_dilation(modules.get(first.place.module)),
                 first.place.source,
             )
@@ -110,9 +114,30 @@ def has_dilation(module: Any) -> bool:
     )
 
 
-def _anchor(program: Program, nodes: Iterable[Node], axis: int, window: Window) -> Fraction | None:
-    found = {_anchor_of(program, node, axis, window) for node in nodes}
-    return found.pop() if len(found) == 1 else None
+def _anchor(
+    program: Program, nodes: Iterable[Node], axis: int, window: Window
+) -> tuple[Fraction | None, bool]:
+    """Which tap stays, and whether padding tells it."""
+    padded = {_anchor_of(program, node, axis, window) for node in nodes}
+    if padded != {None}:
+        return (padded.pop() if len(padded) == 1 else None), True
+    cut = {_cut_beside(program, node, axis, window) for node in nodes}
+    return (cut.pop() if len(cut) == 1 else None), False
+
+
+def _cut_beside(program: Program, node: Node, axis: int, window: Window) -> Fraction | None:
+    """What is cut off the front of a way around a layer, in dilations: where a layer pads nothing,
+    what is added to its result is cut instead."""
+    link = node.reads[0].links[axis]
+    for reader, read in program.readers.get(node.reads[0].operand.name, ()):
+        if reader is node or link is None or read.merge is not None or read.split is not None:
+            continue
+        for own in read.links:
+            if own is not None and own.axis == link.axis:
+                shift = shift_of(own.relation)
+                if shift and 0 < shift < window.span:
+                    return Fraction(shift, window.dilation)
+    return None
 
 
 def _anchor_of(program: Program, node: Node, axis: int, window: Window) -> Fraction | None:

@@ -5,7 +5,7 @@ Away from borders, and without regard to channels: what a search tries, not what
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import gcd
 from typing import Literal, NamedTuple
@@ -41,11 +41,8 @@ class Offsets(NamedTuple):
         return found
 
 
-def _places(bits: int) -> Iterator[int]:
-    while bits:
-        low = bits & -bits
-        yield low.bit_length() - 1
-        bits ^= low
+def _places(bits: int) -> list[int]:
+    return [place for place, bit in enumerate(bin(bits)[:1:-1]) if bit == "1"]
 
 
 def united(one: Offsets, other: Offsets) -> Offsets:
@@ -89,12 +86,12 @@ def _spread(own: Offsets, step: int, taps: tuple[int, ...]) -> Offsets | None:
     bits = own.bits
     if step > 1:
         bits = int(("0" * (step - 1)).join(bin(bits)[2:]), 2)
-    elif step < 1:
-        # A flip, or one position read by all.
-        places = {place * step for place in _places(bits)}
-        low = min(places)
-        bits = sum(1 << (place - low) for place in places)
-        return _spread(Offsets(own.start * step + low, bits), 1, taps)
+    elif step == 0:
+        # All read the same.
+        own, bits = Offsets(0, 1), 1
+    elif step < 0:
+        last = own.start + own.span - 1
+        return _spread(Offsets(-last, int(bin(bits)[:1:-1], 2)), -step, taps)
     first = min(taps)
     found = 0
     for tap in taps:

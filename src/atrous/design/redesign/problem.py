@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -38,6 +38,7 @@ class Problem:
         layers: those with taps along it.
         stuck: labels of layers that must stay.
         ties: labels of layers that must have one dilation, as one number pads for all of them.
+        also: what else must hold of a choice.
     """
 
     goals: Sequence[Goal]
@@ -45,15 +46,16 @@ class Problem:
     layers: tuple[Layer, ...]
     stuck: Collection[str] = ()
     ties: Sequence[Collection[str]] = ()
+    also: Callable[[Choice], bool] | None = None
     known: dict[Choice, Reached] = field(default_factory=dict)
 
     @cached_property
     def lines(self) -> tuple[tuple[Goal, Line], ...]:
-        """The programs along the axis."""
+        """The programs along the axis, of the central output: other phases are for the proof."""
         return tuple(
-            (goal, line)
+            (goal, lines[0])
             for goal in self.goals
-            for line in goal.lines.get(goal.axes[self.place], ())
+            if (lines := goal.lines.get(goal.axes[self.place]))
         )
 
     @cached_property
@@ -133,6 +135,20 @@ class Problem:
         """By how much the fields are larger than they are now; None where one is smaller."""
         pairs = list(zip(self.reached(choice).sizes, self.reached(self.now).sizes, strict=True))
         return None if any(a < b for a, b in pairs) else sum(a - b for a, b in pairs)
+
+    def is_met(self, goal: Goal, line: Line) -> bool:
+        """Whether a program along the axis is as it must be."""
+        read = line.offsets() or Offsets(0, 1)
+        return read.holes == 0 if goal.kind == "holes" else read.factor < 2
+
+    def serves(self, choice: Choice) -> bool:
+        """Whether a choice does what is asked, and makes no field smaller."""
+        return (
+            self.allows(choice)
+            and self.excess(choice) is not None
+            and self.reached(choice).unmet == 0
+            and (self.also is None or self.also(choice))
+        )
 
     def cost(self, choice: Choice) -> tuple[int, int]:
         """How many layers change, and by how much all together."""

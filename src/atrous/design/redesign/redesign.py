@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, product
 from typing import Any
@@ -26,7 +26,9 @@ from atrous.graph.shell import shell_copy
 
 _COMBINED = 36
 _PROVEN = 4
-"""Choices of all axes together that are looked at, and that are proven to find the best."""
+_JOINT = 400
+"""Choices of all axes together that are looked at, that are proven to find the best, and that are
+asked in all dimensions where single axes do not tell."""
 
 
 class RedesignError(ValueError):
@@ -168,22 +170,48 @@ class _Work:
         reserved = [layer.label for layer in self.layers if _is_kept(self.model, layer, shy)]
         count = len(self.goals[0].axes) if self.goals else 0
         self.last = []
+        stuck = {*reserved, *self.stuck}
         for place in range(count):
-            stuck = {*reserved, *self.stuck}
             problem = Problem(self.goals, place, self.layers, stuck, self.ties)
             self.last.append((problem, solved(problem)))
         if not all(solutions.choices for _, solutions in self.last):
             return
-        for choices in self._combined():
-            wanted = self._wanted(choices)
-            if not wanted or not self._holds(wanted):
-                continue
+        held = [wanted for wanted in self._wanted_of(self._combined()) if self._holds(wanted)]
+        if not held:
+            held = list(self._wanted_of(self._jointly(stuck)))
+        for wanted in held:
             edits = self._edits(wanted)
             if edits is None:
                 return
             made = self._made(edits)
             if made is not None:
                 yield made
+
+    def _wanted_of(
+        self, combined: Iterable[tuple[Choice, ...]]
+    ) -> Iterator[list[tuple[Layer, Wanted]]]:
+        found = (self._wanted(choices) for choices in combined)
+        return (wanted for wanted in found if wanted)
+
+    def _jointly(self, stuck: Collection[str]) -> Iterator[tuple[Choice, ...]]:
+        """Choices that are right in all axes together, the same along each: where ways meet, what
+        closes the holes along every axis may leave some between them."""
+        problems = [problem for problem, _ in self.last]
+        first = problems[0]
+        if any(problem.now != first.now for problem in problems):
+            return
+        looked = 0
+
+        def holds(choice: Choice) -> bool:
+            nonlocal looked
+            looked += 1
+            return looked <= _JOINT and self._holds(self._wanted([choice] * len(problems)))
+
+        again = Problem(self.goals, first.place, self.layers, stuck, self.ties, also=holds)
+        solutions = solved(again)
+        self.last = [(problem, solutions) for problem in problems]
+        for choice in solutions.choices:
+            yield (choice,) * len(problems)
 
     def _combined(self) -> list[tuple[Choice, ...]]:
         """Choices of all axes together, the least change first."""
@@ -313,7 +341,7 @@ class _Work:
         pairs = paired(self.goals, reached)
         if pairs is None:
             return False
-        free = any(layer.anchors[axis] is None for layer in layers for axis in wanted)
+        free = not all(layer.padded for layer in layers)
         if not free and any(
             self.program.nodes[name].shape != after.nodes[after.outputs[label]].shape
             for label, name in self.program.outputs.items()

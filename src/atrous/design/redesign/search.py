@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
+from typing import NamedTuple
 
 from atrous.design.redesign.chain import longest_chain
+from atrous.design.redesign.offsets import Line
 from atrous.design.redesign.problem import Choice, Problem
 from atrous.geometry.primitives import Window
 from atrous.geometry.repairs import Tapped, least_repairs, most_span
@@ -16,10 +18,13 @@ Group = tuple[int, ...]
 """Layers that change together."""
 
 _TRIES = 12_000
+_GUESSES = 200_000
+_WIDE = 512
+"""Choices looked at, and changes guessed to keep the field; of wider fields fewer are looked at."""
 _MOST = 6
 _LARGER = 16
 _BEAM = 6
-"""Choices looked at, solutions given, positions a field may grow by, choices carried on."""
+"""Solutions given, positions that a field may grow by, choices carried on together."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +46,18 @@ class Solutions:
 
 def solved(problem: Problem) -> Solutions:
     """Choices of dilations for one axis, the least change first."""
-    if not problem.lines or problem.reached(problem.now).unmet == 0:
+    if not problem.lines or problem.serves(problem.now):
         return Solutions((problem.now,), True, "nothing to change")
-    chained = _along_chain(problem)
-    if chained is not None and (chained.is_least or chained.bound is not None):
-        return chained
+    found: list[Choice] = []
+    for goal, line in problem.lines:
+        if not problem.is_met(goal, line):
+            chained = _along_chain(problem, line, whole=goal.kind == "holes")
+            if chained.is_least or chained.bound is not None:
+                return chained
+            found += chained.choices
     tried = _Tried(problem)
-    found = tried.few() or tried.beam()
-    if chained is not None:
-        found += [choice for choice in chained.choices if choice not in found]
-    if not found:
-        found = tried.few(larger=True)
+    found += tried.few() or ([] if found else tried.beam())
+    found = found or tried.few(larger=True)
     found = sorted(
         dict.fromkeys(tried.restored(choice) for choice in found),
         key=lambda c: (problem.excess(c) or 0, *problem.cost(c)),
@@ -60,22 +66,23 @@ def solved(problem: Problem) -> Solutions:
     return Solutions(tuple(found[:_MOST]), False, how)
 
 
-def _along_chain(problem: Problem) -> Solutions | None:
-    """By the exact test for chains, where the longest way is one."""
+def _along_chain(problem: Problem, line: Line, *, whole: bool) -> Solutions:
+    """By the exact test for chains, along the longest way of a line.
+
+    Args:
+        problem: the axis.
+        line: the program along it that has holes.
+        whole: whether it must have none.
+    """
+    nothing = Solutions((), False, "")
     by_node = {name: k for k, layer in enumerate(problem.layers) for name in layer.names}
-    layers = {name: problem.layers[k] for name, k in by_node.items()}
-    holes = [(goal, line) for goal, line in problem.lines if goal.kind == "holes"]
-    if not holes:
-        return None
-    chains = [longest_chain(line, layers) for _, line in holes]
-    chain = max(chains, key=lambda one: len(one.jumps))
-    line = holes[chains.index(chain)][1]
+    chain = longest_chain(line, {name: problem.layers[k] for name, k in by_node.items()})
     if any(jump.denominator != 1 for jump in chain.jumps.values()):
-        return None
+        return nothing
     of_layer = {k: group for group in problem.groups for k in group}
     # Layers of one dilation in a row read what one with all their taps reads.
     taps: dict[tuple[object, int], int] = {}
-    members: dict[tuple[object, int], tuple[int, ...]] = {}
+    members: dict[tuple[object, int], Group] = {}
     apart: dict[tuple[object, int], int] = {}
     for name, jump in chain.jumps.items():
         window: Window = line.windows[name]
@@ -84,40 +91,43 @@ def _along_chain(problem: Problem) -> Solutions | None:
         taps[key] = taps.get(key, 1) + window.kernel_size - 1
         members[key], apart[key] = own, window.dilation
     scales = Counter(own for own in members.values() if own)
-    whole = all(count == 1 for count in scales.values())
     tapped = [
         Tapped(taps[key], apart[key], key[1], not own or scales[own] > 1)
         for key, own in members.items()
     ]
     places = list(members.values())
-    size = problem.reached(problem.now).sizes[[own for _, own in holes].index(line)]
+    read = line.offsets()
     spanned = 1 + sum((one.kernel_size - 1) * one.apart for one in tapped)
-    alone = len(holes) == len(problem.lines) and len({own.target for _, own in holes}) == 1
-    is_all = chain.is_all and size == spanned and alone and whole
-    for larger in range(_LARGER + 1):
-        bound = most_span(tapped)
-        if spanned + larger > bound:
-            if is_all:
-                return Solutions((), True, f"a chain of {len(tapped)} layers", bound)
-            return None
+    is_all = (
+        whole
+        and chain.is_all
+        and read is not None
+        and read.span == spanned
+        and max(scales.values(), default=1) == 1
+    )
+    bound = most_span(tapped)
+    if spanned > bound:
+        return Solutions((), True, counted(len(chain.jumps)), bound) if is_all else nothing
+    for larger in range(min(_LARGER, bound - spanned) + 1):
         repairs = least_repairs(tapped, span=spanned + larger, most=_MOST)
         choices = [_choice(problem, places, found) for found in repairs.found]
-        choices = [c for c in choices if _serves(problem, c)]
-        if choices:
-            least = (
-                is_all
-                and repairs.is_complete
-                and choices[0] == _choice(problem, places, repairs.found[0])
-            )
+        serving = [choice for choice in choices if problem.serves(choice)]
+        if serving:
+            least = is_all and repairs.is_complete and serving[0] == choices[0]
             how = "all choices, by the exact test for chains" if least else "a chain"
-            return Solutions(tuple(choices), least, how)
+            return Solutions(tuple(serving), least, how)
         if repairs.found:
             # What is right for the chain is not for the model: it is no chain.
-            return None
-    return None
+            return nothing
+    return nothing
 
 
-def _choice(problem: Problem, places: Iterable[tuple[int, ...]], found: Choice) -> Choice:
+def counted(layers: int) -> str:
+    """Layers in words."""
+    return f"{layers} layer{'s' * (layers != 1)} in a row"
+
+
+def _choice(problem: Problem, places: Iterable[Group], found: Choice) -> Choice:
     choice = list(problem.now)
     for group, dilation in zip(places, found, strict=True):
         for k in group:
@@ -125,12 +135,30 @@ def _choice(problem: Problem, places: Iterable[tuple[int, ...]], found: Choice) 
     return tuple(choice)
 
 
-def _serves(problem: Problem, choice: Choice) -> bool:
-    return (
-        problem.allows(choice)
-        and problem.excess(choice) is not None
-        and problem.reached(choice).unmet == 0
-    )
+def _values(now: Choice) -> list[int]:
+    """Dilations to try: all up to twice the largest, of large ones those near what there is."""
+    highest = max(now)
+    if highest <= 24:
+        return list(range(1, max(2 * highest, highest + 8) + 1))
+    near = {old + more for old in {*now, 1} for more in range(-3, 4)}
+    return sorted(value for value in near | set(range(1, 10)) if value > 0)
+
+
+Sizes = tuple[int, ...]
+
+
+class _Move(NamedTuple):
+    """One layer, or several that change together, with another dilation: what it costs, and what it
+    does to the sizes of the fields."""
+
+    group: Group
+    value: int
+    cost: int
+    sizes: Sizes
+
+
+def _added(parts: Iterable[Sizes]) -> Sizes:
+    return tuple(sum(own) for own in zip(*parts, strict=True))
 
 
 class _Tried:
@@ -139,8 +167,10 @@ class _Tried:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.count = 0
-        highest = max(problem.now)
-        self.values = range(1, max(2 * highest, highest + 8) + 1)
+        # Long fields take longer to follow: fewer choices are looked at.
+        widest = max(problem.reached(problem.now).sizes, default=1)
+        self.tries = max(_TRIES * _WIDE // max(widest, _WIDE), _TRIES // 16)
+        self.values = _values(problem.now)
         self.free = problem.groups
 
     def few(self, *, larger: bool = False) -> list[Choice]:
@@ -149,17 +179,19 @@ class _Tried:
         What single changes do to the sizes of the fields is added up to guess which together keep
         them; only these are looked at.
         """
-        moves: dict[Group, list[tuple[int, tuple[int, ...]]]] = {}
-        before = self.problem.reached(self.problem.now).sizes
+        moves: dict[Group, list[_Move]] = {}
+        now = self.problem.now
+        before = self.problem.reached(now).sizes
         for group in self.free:
             for value in self.values:
-                choice = self._with(self.problem.now, {group: value})
-                if choice == self.problem.now or not self.problem.allows(choice):
+                choice = self._with(now, {group: value})
+                if choice == now or not self.problem.allows(choice):
                     continue
                 self.count += 1
                 after = self.problem.reached(choice).sizes
                 difference = tuple(a - b for a, b in zip(after, before, strict=True))
-                moves.setdefault(group, []).append((value, difference))
+                cost = sum(abs(value - now[k]) for k in group)
+                moves.setdefault(group, []).append(_Move(group, value, cost, difference))
         for changed in (1, 2, 3):
             found = self._first(self._together(moves, changed, larger))
             if found:
@@ -167,31 +199,46 @@ class _Tried:
         return []
 
     def _together(
-        self, moves: dict[Group, list[tuple[int, tuple[int, ...]]]], changed: int, larger: bool
+        self, moves: Mapping[Group, Sequence[_Move]], changed: int, larger: bool
     ) -> list[Choice]:
-        guessed: list[tuple[int, int, Choice]] = []
+        guessed: list[tuple[int, int, dict[Group, int]]] = []
+        by_difference: dict[Group, dict[Sizes, list[_Move]]] = {}
+        for group, own in moves.items():
+            for move in own:
+                by_difference.setdefault(group, {}).setdefault(move.sizes, []).append(move)
         looked = 0
-        for some in combinations(moves, changed):
+        for *some, last in combinations(moves, changed):
             for steps in product(*(moves[group] for group in some)):
+                total = _added(step.sizes for step in steps)
                 looked += 1
-                if looked > 20 * _TRIES:
+                if looked > _GUESSES:
                     break
-                total = [sum(parts) for parts in zip(*(d for _, d in steps), strict=True)]
-                if min(total, default=0) < 0 or (not larger and any(total)):
-                    continue
-                values = dict(zip(some, (v for v, _ in steps), strict=True))
-                choice = self._with(self.problem.now, values)
-                guessed.append((sum(total), self.problem.cost(choice)[1], choice))
-        guessed.sort()
-        return [choice for *_, choice in guessed]
+                if larger:
+                    ends: Sequence[_Move] = moves[last]
+                else:
+                    missing = tuple(-n for n in total)
+                    wanted = missing or next(
+                        (key for key in by_difference[last] if not any(key)), ()
+                    )
+                    ends = by_difference[last].get(wanted, ())
+                for end in ends:
+                    size = _added((total, end.sizes)) if total else end.sizes
+                    if min(size, default=0) < 0 or len(guessed) > _GUESSES:
+                        continue
+                    all_steps = (*steps, end)
+                    cost = sum(step.cost for step in all_steps)
+                    guessed.append((sum(size), cost, {s.group: s.value for s in all_steps}))
+        guessed.sort(key=lambda guess: guess[:2])
+        now = self.problem.now
+        return [self._with(now, values) for *_, values in guessed]
 
     def _first(self, choices: Iterable[Choice]) -> list[Choice]:
         found: list[Choice] = []
-        for choice in choices:
-            if self.count > _TRIES or len(found) == _MOST:
+        for looked, choice in enumerate(choices):
+            if looked > self.tries or len(found) == _MOST:
                 break
             self.count += 1
-            if _serves(self.problem, choice):
+            if self.problem.serves(choice):
                 found.append(choice)
         return found
 
@@ -207,10 +254,11 @@ class _Tried:
             ranked = sorted((self._rank(choice), choice) for choice in around)
             if not ranked:
                 break
-            if ranked[0][0][:2] == (0, 0):
-                return [ranked[0][1]]
+            done = [choice for rank, choice in ranked if not any(rank[:2])]
+            if any(map(self.problem.serves, done[:_BEAM])):
+                return [choice for choice in done[:_BEAM] if self.problem.serves(choice)]
             carried = [choice for _, choice in ranked[:_BEAM]]
-            if self.count > _TRIES or ranked[0][0] >= best:
+            if self.count > self.tries or ranked[0][0] >= best:
                 break
             best = ranked[0][0]
         return []
@@ -235,7 +283,7 @@ class _Tried:
         moved = [group for group in self.free if any(choice[k] != now[k] for k in group)]
         for group in sorted(moved, key=lambda own: -abs(choice[own[0]] - now[own[0]])):
             back = self._with(choice, {group: now[group[0]]})
-            if _serves(self.problem, back) and (self.problem.excess(back) or 0) <= excess:
+            if self.problem.serves(back) and (self.problem.excess(back) or 0) <= excess:
                 choice = back
         return choice
 
