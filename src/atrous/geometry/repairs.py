@@ -9,6 +9,7 @@ from itertools import product
 from math import lcm
 
 from atrous.geometry.measures import hole_free
+from atrous.geometry.schedules import filled_schedule
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def most_span(layers: Sequence[Tapped]) -> int:
 
 
 def least_repairs(
-    layers: Sequence[Tapped], *, span: int | None = None, most: int = 4, budget: int = 300_000
+    layers: Sequence[Tapped], *, span: int | None = None, most: int = 4, budget: int = 100_000
 ) -> Repairs:
     """Dilations that read a span without holes: the fewest layers changed, then the least in sum.
 
@@ -114,6 +115,11 @@ def least_repairs(
                 return Repairs(tuple(found), not coarse)
         else:
             return Repairs((), not coarse)
+    schedule = [(layer.kernel_size, layer.dilation) for layer in layers]
+    if wanted == own and all(layer.step == 1 and not layer.fixed for layer in layers):
+        filled = filled_schedule(schedule)
+        if sum((k - 1) * d for (k, _), d in zip(schedule, filled, strict=True)) == own - 1:
+            return Repairs((filled,), False)
     return Repairs((), False)
 
 

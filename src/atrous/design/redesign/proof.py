@@ -40,15 +40,13 @@ def broken(before: Program, after: Program, goals: Sequence[Goal], reached: Sequ
             moved = (theirs.reach[1] - theirs.reach[0]) - (own.reach[1] - own.reach[0])
             if theirs.size == own.size and moved:
                 return f"the field of {goal.node.label!r} moves along axis {axis}"
+        if other.phase_holes and not (goal.is_met and goal.phase_holes):
+            return f"{goal.node.label!r} still has holes away from the borders, or in a phase"
     for end in reached:
         if not end.is_met:
             if end.kind == "holes":
-                holes = max(len(cover.holes) for cover in end.covers)
-                return f"{end.node.label!r} still has {holes:,} holes"
+                return f"{end.node.label!r} still has {len(end.cover.holes):,} holes"
             return f"the layers before {end.node.label!r} still never mix"
-        unclipped = (line.offsets() for lines in end.lines.values() for line in lines)
-        if end.kind == "holes" and any(read is not None and read.holes for read in unclipped):
-            return f"{end.node.label!r} still has holes away from the borders"
     return ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, product
+from itertools import chain, islice, product
 from typing import Any
 
 import torch
@@ -176,10 +176,17 @@ class _Work:
             self.last.append((problem, solved(problem)))
         if not all(solutions.choices for _, solutions in self.last):
             return
-        held = [wanted for wanted in self._wanted_of(self._combined()) if self._holds(wanted)]
-        if not held:
-            held = list(self._wanted_of(self._jointly(stuck)))
-        for wanted in held:
+        held = False
+        for wanted in chain(
+            self._wanted_of(self._combined()), (None,), self._wanted_of(self._jointly(stuck))
+        ):
+            if wanted is None:
+                if held:
+                    return
+                continue
+            if not self._holds(wanted):
+                continue
+            held = True
             edits = self._edits(wanted)
             if edits is None:
                 return
@@ -251,9 +258,7 @@ class _Work:
                 assert isinstance(node.description, Local)
                 every = {**node.description.windows, **windows}
                 replaced[name] = windowed_reads(node, every)
-        return all(
-            goal.holds(cover.with_reads(replaced)) for goal in self.goals for cover in goal.covers
-        )
+        return all(goal.holds(goal.cover.with_reads(replaced)) for goal in self.goals)
 
     def _edits(self, wanted: Sequence[tuple[Layer, Wanted]]) -> list[Changing] | None:
         """The settings to change; None if those of some layers were not found, or only together

@@ -116,8 +116,8 @@ def _along_chain(problem: Problem, line: Line, *, whole: bool) -> Solutions:
             least = is_all and repairs.is_complete and serving[0] == choices[0]
             how = "all choices, by the exact test for chains" if least else "a chain"
             return Solutions(tuple(serving), least, how)
-        if repairs.found:
-            # What is right for the chain is not for the model: it is no chain.
+        if repairs.found or not repairs.is_complete:
+            # What is right for the chain is not for the model, or there is too much to search.
             return nothing
     return nothing
 
