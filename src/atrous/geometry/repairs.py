@@ -242,10 +242,11 @@ class _Search:
         if added and not fits:
             return
         options: list[tuple[tuple[int, ...], tuple[int, ...]]] = [((), ())]
+        left = changed - out
         for kind, (_, step) in enumerate(self.kinds):
-            own = [(kept, 0) for kept in range(here[kind] + 1)]
+            own = [(kept, 0) for kept in range(max(0, here[kind] - left), here[kind] + 1)]
             if level % step == 0 and fits and self._is_tried(level, reach, balance):
-                room = balance[kind] + remaining[kind]
+                room = balance[kind] + min(remaining[kind], left)
                 own += [(here[kind], placed) for placed in range(1, room + 1)]
             options = [
                 ((*kept, k), (*placed, p))

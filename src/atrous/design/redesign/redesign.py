@@ -282,9 +282,15 @@ class _Work:
                 self.stuck.update((own.label, own) for own in members)
                 missing = True
                 continue
+            paths = {own.path for own in members if own.is_module}
             for own in members:
                 # What they share is told with the first.
-                mine = edits if own is members[0] else ()
+                mine = tuple(
+                    edit
+                    for edit in edits
+                    if (edit.slot.path == own.path and own.is_module)
+                    or (own is members[0] and edit.slot.path not in paths)
+                )
                 found.append((own, by_label.get(own.label, (own, dilations))[1], mine))
         return None if missing else found
 

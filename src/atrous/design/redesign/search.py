@@ -124,7 +124,7 @@ def _along_chain(problem: Problem, line: Line, *, whole: bool) -> Solutions:
 
 def counted(layers: int) -> str:
     """Layers in words."""
-    return f"{layers} layer{'s' * (layers != 1)} in a row"
+    return f"{layers} layers in a row" if layers > 1 else "a single layer"
 
 
 def _choice(problem: Problem, places: Iterable[Group], found: Choice) -> Choice:
