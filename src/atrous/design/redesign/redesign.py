@@ -18,6 +18,7 @@ from atrous.design.redesign.layers import Layer, layers_of
 from atrous.design.redesign.levers import Layers, Levers, Wanted
 from atrous.design.redesign.problem import Choice, Problem
 from atrous.design.redesign.proof import broken, moved_alike, paired, same_weights
+from atrous.design.redesign.reasons import reason
 from atrous.design.redesign.search import Solutions, solved
 from atrous.graph.capture import Inputs, capture
 from atrous.graph.program import Node, Program
@@ -128,7 +129,7 @@ def redesigned(
         if wrong == 0:
             break
     if best is None:
-        raise RedesignError(work.why())
+        raise RedesignError(reason(goals, work.last, work.stuck.values(), work.failed))
     return best[1]
 
 
@@ -399,56 +400,6 @@ class _Work:
             behind = [n for b in behind for n, _ in self.program.readers.get(b.name, ())]
             behind = [n for n in behind if not _slides(n)]
             yield from behind
-
-    def why(self) -> str:
-        """Why there is no solution, and what to do."""
-        goal = next(goal for goal in self.goals if not goal.is_met)
-        head = f"model must have dilations that close the holes of {goal.node.label!r}, "
-        if self.stuck:
-            told = "; ".join(
-                f"{layer.label!r}" + (f" ({layer.place})" if layer.place else "")
-                for layer in self.stuck.values()
-            )
-            return (
-                f"{head}but the padding that goes with them was not found for {told}. Let the "
-                "layer pad by itself, or keep the number that forward pads or cuts by as an "
-                "attribute of its module."
-            )
-        for place, (problem, solutions) in enumerate(self.last):
-            if solutions.choices:
-                continue
-            axis = goal.axes[place]
-            size = max(problem.reached(problem.now).sizes, default=0)
-            if solutions.bound is not None:
-                return (
-                    f"{head}but along axis {axis} {solutions.how} {_can(problem)} read at most "
-                    f"{solutions.bound} positions without holes, and the field is {size}. Add "
-                    f"layers, use larger kernels, or give up a part of the field."
-                )
-            return (
-                f"{head}but along axis {axis} none was found that keeps the field of {size} "
-                f"({solutions.how}). Add a layer of dilation 1 before the dilated ones, or use "
-                "larger kernels."
-            )
-        if self.failed:
-            return (
-                f"{head}but what was found could not be proven: {self.failed[-1]}. Change the "
-                "dilations by hand."
-            )
-        return (
-            f"{head}but those that close them along every axis leave some in all axes together, "
-            "or at the borders of this map. Add a layer of dilation 1, or use a larger input."
-        )
-
-
-def _can(problem: Problem) -> str:
-    windows = [
-        layer.windows[axis]
-        for layer, axis in zip(problem.layers, problem.axes, strict=True)
-        if axis in layer.windows
-    ]
-    kernels = sorted({w.kernel_size for w in windows if w.kernel_size > 1})
-    return f"of kernel {' or '.join(map(str, kernels))} can"
 
 
 def _alike(layers: Sequence[Layer], layer: Layer, block: str) -> Layers:
