@@ -18,6 +18,7 @@ lint(model, x)              findings: what is wrong, where, with which numbers, 
 densify(model, x, output_stride=8)   the same model at a smaller stride, equal values, proven
 schedule(field, kernel=3)   the best dilations for a goal, with proof, a certificate and the code
 schedules                   named ones as values that know what they read: schedules.wavenet()
+redesign(model, x)          the same model with dilations that leave no holes, and the same field
 routes(model, x, at=None)   the positions of every layer between one output and the input: a tree
 plot                        pictures of all of it by matplotlib: plot.coverage(...), plot.stack(...)
 picture(result)             the same as text, for terminals
@@ -56,6 +57,7 @@ from atrous.api.inspect import inspect as inspect
 from atrous.api.lint import lint as lint
 from atrous.api.matrix import matrix as matrix
 from atrous.api.picture import picture as picture
+from atrous.api.redesign import redesign as redesign
 from atrous.api.routes import routes as routes
 from atrous.api.schedule import schedule as schedule
 from atrous.api.spectrum import chain_response as chain_response
@@ -63,6 +65,7 @@ from atrous.api.spectrum import frequency_response as frequency_response
 from atrous.api.spectrum import spectrum as spectrum
 from atrous.convert.certificate import Certificate as Certificate
 from atrous.convert.densities import DensifyError as DensifyError
+from atrous.design.redesign.redesign import RedesignError as RedesignError
 from atrous.design.schedule.plan import Plan as Plan
 from atrous.design.schedule.relaxation import ImpossibleScheduleError as ImpossibleScheduleError
 from atrous.design.schedule.verify import InvalidPlanError as InvalidPlanError
@@ -74,6 +77,7 @@ from atrous.report.notebook import schedules as _schedules  # noqa: F401 - likew
 from atrous.report.results.comparison import Comparison as Comparison
 from atrous.report.results.cost import Cost as Cost
 from atrous.report.results.findings import Findings as Findings
+from atrous.report.results.redesign import Redesigned as Redesigned
 from atrous.report.results.report import Report as Report
 
 __version__ = _version("atrous")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -64,6 +66,16 @@ def lint(
         typer.Option(help="The pyproject.toml to read; by default the nearest upwards from here."),
     ] = None,
     isolated: Annotated[bool, typer.Option("--isolated", help="Read no pyproject.toml.")] = False,
+    fix: Annotated[
+        bool,
+        typer.Option(
+            "--fix", help="Show dilations that close holes at the same field, and judge those."
+        ),
+    ] = False,
+    fix_to: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="With --fix, write a new Python file with apply(model)."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     sarif: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write SARIF 2.1.0; - prints it.")
@@ -77,7 +89,12 @@ def lint(
     Exit code 0 without findings, 1 with findings, 2 if it could not run or a rule could not judge.
     `atrous rule CODE` explains a rule. Rules, settings and ignores can stand in pyproject.toml,
     in the table `tool.atrous.lint`.
+
+    With --fix, the exit code is that of the changed model. No file of yours is changed.
     """
+    fix = fix or fix_to is not None
+    if fix_to is not None:
+        _check_new(Path(fix_to))
     if as_json + github + (sarif == "-") > 1:
         raise ValueError("only one of --json, --github and --sarif - must be given.")
     if config is not None and isolated:
@@ -92,21 +109,79 @@ def lint(
         resolved = resolve(model)
     x = inputs(resolved, model, shapes or [], batch, dtype)
     resolved = in_type(resolved, model, dtype)
+    judge = partial(
+        atrous.lint, x=x, input=of_input, output=output, settings=settings,
+        select=_split(select), ignore=_split(ignore), extend_select=_split(extend_select),
+        severity=severity,  # type: ignore[arg-type] # checked where it is used
+        causal=causal, field=field, reach=reach, length=length, stream=stream, tile=tile,
+        axis=axis,
+    )  # fmt: skip
     with working(f"judging {model}"):
-        found = atrous.lint(
-            resolved.model, x, input=of_input, output=output, settings=settings,
-            select=_split(select), ignore=_split(ignore), extend_select=_split(extend_select),
-            severity=severity,  # type: ignore[arg-type] # checked where it is used
-            causal=causal, field=field, reach=reach, length=length, stream=stream, tile=tile,
-            axis=axis,
-        )  # fmt: skip
+        found = judge(resolved.model)
     if resolved.source:
         found = found.located(resolved.source)
-    _show(found, as_json, sarif, github)
+    if fix:
+        found = _fixed(found, resolved.model, judge, fix_to, as_json, sarif, github)
+    else:
+        _show(found, as_json, sarif, github)
     if found:
         raise typer.Exit(1)
     if found.judgement.unjudged:
         raise typer.Exit(2)
+
+
+def _fixed(
+    found: Findings,
+    model: Any,
+    judge: partial[Findings],
+    fix_to: str | None,
+    as_json: bool,
+    sarif: str | None,
+    github: bool,
+) -> Findings:
+    """Mend what redesign mends, show it, and give back what is left to say."""
+    plain = not (as_json or github or sarif == "-")
+    if plain:
+        output_console().print(found)
+        output_console().print()
+    given = judge.keywords
+    try:
+        with working("looking for other dilations"):
+            mended = atrous.redesign(
+                model, given["x"], input=given["input"], output=given["output"],
+                settings=given["settings"],
+            )  # fmt: skip
+    except (atrous.RedesignError, TypeError) as error:
+        typer.echo(f"not mended: {error}", err=True)
+        if not plain or sarif is not None:
+            _show(found, as_json, sarif, github)
+        return found
+    left = judge(mended.model)
+    mended = replace(mended, lint_before=found, findings=left)
+    if plain:
+        output_console().print(mended)
+    if as_json:
+        typer.echo(mended.to_json())
+    elif not plain or sarif is not None:
+        _show(left, False, sarif, github)
+    if fix_to is not None:
+        mended.script(fix_to)
+        if plain:
+            output_console().print(f"written to {fix_to}", markup=False)
+    return left
+
+
+def _check_new(path: Path) -> None:
+    """Refuse to write where there is a file.
+
+    Raises:
+        ValueError: if there is one, or the folder cannot be made.
+    """
+    if path.exists():
+        raise ValueError(
+            f"--fix-to must name a new file, but {str(path)!r} exists. Choose another name."
+        )
+    check_writable(path)
 
 
 def _show(found: Findings, as_json: bool, sarif: str | None, github: bool) -> None:

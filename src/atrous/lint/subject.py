@@ -14,6 +14,7 @@ from atrous.analysis.coverage.coverage import Coverage
 from atrous.analysis.coverage.crossing import Axes
 from atrous.analysis.coverage.question import coverage
 from atrous.analysis.fields.alignment import Misalignment, misalignments
+from atrous.analysis.fields.ends import ends
 from atrous.analysis.fields.field import Field, Traced, traced
 from atrous.analysis.stretches import Stretch, stretches
 from atrous.graph.program import Node, Program, nearest
@@ -150,25 +151,7 @@ class Subject:
         Raises:
             ValueError: if an operator on the way has no rule.
         """
-        found: dict[str, Node] = {}
-        pending, seen = [self.target], {self.target.name}
-        while pending:
-            node = pending.pop()
-            if self._has_positions(node):
-                found[node.name] = node
-                continue
-            for operand in node.operands:
-                if operand.name not in seen:
-                    seen.add(operand.name)
-                    pending.append(self.program.nodes[operand.name])
-        return tuple(node for name, node in self.program.nodes.items() if name in found)
-
-    def _has_positions(self, node: Node) -> bool:
-        field = self.fields.get(node.name)
-        axes = [a.local or a for a in field.axes] if field is not None else []
-        for axis in axes:
-            axis.check_known()
-        return any(axis.status in ("exact", "bound") and axis.output_axes for axis in axes)
+        return ends(self.program, self.fields, self.target)
 
     @cached_property
     def stretches(self) -> tuple[Stretch, ...]:

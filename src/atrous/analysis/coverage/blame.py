@@ -128,7 +128,7 @@ def _largest_dilation(asked: Asked, node: Node) -> tuple[int, ...] | None:
     highest = max((w.dilation for w in windows.values()), default=1)
     for less in range(1, highest):
         smaller = {axis: _narrowed(w, less) for axis, w in windows.items()}
-        if not asked.has_holes_with({node.name: _windowed_reads(node, smaller)}):
+        if not asked.has_holes_with({node.name: windowed_reads(node, smaller)}):
             return tuple(w.dilation for w in smaller.values())
     return None
 
@@ -140,7 +140,8 @@ def _narrowed(window: Window, less: int) -> Window:
     return Window(window.kernel_size, window.stride, dilation, window.left - lost // 2)
 
 
-def _windowed_reads(node: Node, windows: Mapping[int, Window]) -> tuple[Read, ...]:
+def windowed_reads(node: Node, windows: Mapping[int, Window]) -> tuple[Read, ...]:
+    """The reads of a node that slides other windows along some of its axes."""
     assert node.description is not None
     reads = []
     for read in node.description.reads:

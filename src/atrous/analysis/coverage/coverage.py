@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from atrous.analysis.coverage.blame import Blame, Strides, blamed
+from atrous.analysis.coverage.blame import Blame, Reads, Strides, blamed
 from atrous.analysis.coverage.crossing import Axes
 from atrous.geometry import measures
 from atrous.geometry.lineage import Status
@@ -168,6 +168,14 @@ class Coverage(Shown):
         Empty along an axis on which no single axis of the output moves.
         """
         return self._asked.places(self.at)
+
+    def with_reads(self, replaced: Reads) -> Coverage:
+        """The coverage of the same outputs if some nodes read otherwise.
+
+        Args:
+            replaced: by node name, what it reads then (see `blame.windowed_reads`).
+        """
+        return self._asked.answer([np.array(own, dtype=np.int64) for own in self.at], replaced)
 
     @cached_property
     def phases(self) -> tuple[Coverage, ...]:

@@ -75,6 +75,7 @@ def _good() -> Iterator[Case]:
     "ATR101",
     "holes",
     severity="warning",
+    autofix="redesign",
     settings={"min-density": 1.0},
     bad=_bad,
     good=_good,

@@ -84,6 +84,7 @@ def _good() -> Iterator[Case]:
     "ATR105",
     "interleaved",
     severity="warning",
+    autofix="redesign",
     bad=_bad,
     good=_good,
     includes=("ATR101",),
@@ -128,7 +129,7 @@ def _mixed_at_ends(stretch: Stretch, factors: tuple[int, ...]) -> int:
         stretch.program.nodes[stretch.last.name]
     )
     most = 0
-    if field is None:
+    if field is None or not _moves_at_ends(stretch):
         return 0
     for own, factor in zip(field.axes, factors, strict=True):
         axis = local(own)
@@ -140,6 +141,13 @@ def _mixed_at_ends(stretch: Stretch, factors: tuple[int, ...]) -> int:
         rows = (axis.lineage.taps(o)[0] for o in outputs if o not in plain)
         most = max(most, sum(bool((np.diff(row) % factor).any()) for row in rows))
     return most
+
+
+def _moves_at_ends(stretch: Stretch) -> bool:
+    """Whether anything reads other positions at the ends than in between: where taps only fall off
+    the ends, what is read there is a part of what is read elsewhere."""
+    links = (link for n in stretch.program.nodes.values() for r in n.reads for link in r.links)
+    return any(link is not None and len(link.relation.exceptional) for link in links)
 
 
 def _fix(stretch: Stretch, axis: int) -> str:

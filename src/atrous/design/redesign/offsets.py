@@ -1,0 +1,228 @@
+"""What one output reads along one axis, as bits of a whole number: fast enough to try thousands.
+
+Away from borders, and without regard to channels: what a search tries, not what is proven.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import gcd
+from typing import Literal, NamedTuple
+
+from atrous.geometry.primitives import Window
+from atrous.geometry.relation import Relation
+from atrous.graph.program import Node, Program
+from atrous.graph.rule import Local, Read
+
+
+class Offsets(NamedTuple):
+    """Positions of an axis: those at `start` plus the places of the bits of `bits`."""
+
+    start: int
+    bits: int
+
+    @property
+    def span(self) -> int:
+        """From the first to the last."""
+        return self.bits.bit_length()
+
+    @property
+    def holes(self) -> int:
+        """How many between them are none."""
+        return self.span - self.bits.bit_count()
+
+    @property
+    def factor(self) -> int:
+        """What divides all distances between them; 0 for a single one."""
+        found = 0
+        for place in _places(self.bits):
+            found = gcd(found, place)
+        return found
+
+
+def _places(bits: int) -> list[int]:
+    return [place for place, bit in enumerate(bin(bits)[:1:-1]) if bit == "1"]
+
+
+def united(one: Offsets, other: Offsets) -> Offsets:
+    """Positions of either."""
+    if one.start > other.start:
+        one, other = other, one
+    return Offsets(one.start, one.bits | other.bits << (other.start - one.start))
+
+
+def _lowest_first(start: int, bits: int) -> Offsets:
+    zeros = (bits & -bits).bit_length() - 1
+    return Offsets(start + zeros, bits >> zeros)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """How positions of a value's axis become positions of one that it reads.
+
+    Position `o` becomes `o // period * step` plus each of `rows[o % period]`.
+    """
+
+    source: str
+    step: int
+    rows: tuple[tuple[int, ...], ...]
+
+    def back(self, own: Offsets) -> Offsets | None:
+        if len(self.rows) == 1:
+            return _spread(own, self.step, self.rows[0])
+        found: Offsets | None = None
+        for place in _places(own.bits):
+            whole, phase = divmod(own.start + place, len(self.rows))
+            for tap in self.rows[phase]:
+                one = Offsets(whole * self.step + tap, 1)
+                found = one if found is None else united(found, one)
+        return found
+
+
+def _spread(own: Offsets, step: int, taps: tuple[int, ...]) -> Offsets | None:
+    if not taps:
+        return None
+    bits = own.bits
+    if step > 1:
+        bits = int(("0" * (step - 1)).join(bin(bits)[2:]), 2)
+    elif step == 0:
+        # All read the same.
+        own, bits = Offsets(0, 1), 1
+    elif step < 0:
+        last = own.start + own.span - 1
+        return _spread(Offsets(-last, int(bin(bits)[:1:-1], 2)), -step, taps)
+    first = min(taps)
+    found = 0
+    for tap in taps:
+        found |= bits << (tap - first)
+    return Offsets(own.start * step + first, found)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A program along one axis: from one output position back to a value.
+
+    Attributes:
+        order: the values on the way, the last computed first.
+        steps: by value, what it reads.
+        windows: by value, its window along the axis, if it slides one.
+        axis: by value, the axis.
+        jumps: by value, positions of the source per position, where that is one number.
+        target: the value it begins at.
+        source: the value it ends at.
+        at: the position it begins at.
+    """
+
+    order: tuple[str, ...]
+    steps: Mapping[str, tuple[_Step, ...]]
+    windows: Mapping[str, Window]
+    axis: Mapping[str, int]
+    target: str
+    source: str
+    at: int
+
+    def offsets(self, windows: Mapping[str, Window] | None = None) -> Offsets | None:
+        """What is read of the source; None if nothing is.
+
+        Args:
+            windows: by value, the window to be used in place of its own.
+        """
+        other = windows or {}
+        known = {self.target: Offsets(self.at, 1)}
+        for name in self.order:
+            own = known.pop(name, None)
+            if name == self.source:
+                return own
+            if own is None:
+                continue
+            new = other.get(name)
+            for step in self.steps[name]:
+                if new is None:
+                    back = step.back(own)
+                else:
+                    taps = tuple(a * new.dilation - new.left for a in range(new.kernel_size))
+                    back = _spread(own, new.stride, taps)
+                if back is not None:
+                    before = known.get(step.source)
+                    known[step.source] = back if before is None else united(before, back)
+        return known.get(self.source)
+
+
+def line_of(
+    program: Program, target: Node, axis: int, source: Node, wanted: int, *, at: int | None = None
+) -> Line | None:
+    """The program along one axis.
+
+    Args:
+        program: the captured model.
+        target: the value whose output is asked about.
+        axis: the axis of it.
+        source: the value that is read.
+        wanted: the axis of it.
+        at: the position; the central one by default.
+
+    Returns:
+        None where the axis is no single axis of some value on the way, as where it is cut up.
+    """
+    where = {target.name: axis}
+    steps: dict[str, tuple[_Step, ...]] = {}
+    windows: dict[str, Window] = {}
+    order = []
+    needed = {node.name for node in program.behind(target)}
+    ahead = program.ahead(source)
+    for name in reversed(list(program.nodes)):
+        if name not in where or name not in needed or name not in ahead:
+            continue
+        node = program.nodes[name]
+        order.append(name)
+        if name == source.name:
+            if where[name] != wanted:
+                return None
+            break
+        own = where[name]
+        if isinstance(node.description, Local) and own in node.description.windows:
+            windows[name] = node.description.windows[own]
+        found = []
+        for read in node.reads:
+            if read.operand.name not in ahead:
+                continue
+            link = _along(read, own)
+            if isinstance(link, str):
+                return None
+            if link is None:
+                continue
+            theirs, relation = link
+            if where.setdefault(read.operand.name, theirs) != theirs:
+                return None
+            found.append(_step(read.operand.name, relation))
+        steps[name] = tuple(found)
+    if source.name not in order:
+        return None
+    middle = target.shape[axis] // 2 if at is None else at
+    return Line(tuple(order), steps, windows, where, target.name, source.name, middle)
+
+
+def _along(read: Read, axis: int) -> tuple[int, Relation] | Literal["cut"] | None:
+    """The operand's axis and the relation; None where all is read or nothing; "cut" in views."""
+    place = axis
+    if read.merge is not None:
+        if len(read.merge[axis]) != 1:
+            return "cut"
+        place = sum(len(own) for own in read.merge[:axis])
+    link = read.links[place]
+    if link is None or link.status == "global":
+        return None
+    if read.split is None:
+        return link.axis, link.relation
+    count = 0
+    for theirs, own in enumerate(read.split):
+        if count <= link.axis < count + len(own):
+            return (theirs, link.relation) if len(own) == 1 else "cut"
+        count += len(own)
+    return "cut"
+
+
+def _step(source: str, relation: Relation) -> _Step:
+    rows = tuple(tuple(int(tap) for tap in row) for row in relation.taps.rows())
+    return _Step(source, relation.step, rows)

@@ -1,0 +1,454 @@
+"""A model with holes made hole-free: the least change that is proven to do it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice, product
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from atrous.analysis.coverage.blame import windowed_reads
+from atrous.design.redesign.edits import Edit, make
+from atrous.design.redesign.goals import Goal, goals_of
+from atrous.design.redesign.layers import Layer, layers_of
+from atrous.design.redesign.levers import Layers, Levers, Wanted
+from atrous.design.redesign.problem import Choice, Problem
+from atrous.design.redesign.proof import broken, moved_alike, paired, same_weights
+from atrous.design.redesign.reasons import reason
+from atrous.design.redesign.search import Solutions, solved
+from atrous.graph.capture import Inputs, capture
+from atrous.graph.program import Node, Program
+from atrous.graph.rule import Local
+from atrous.graph.shell import shell_copy
+
+_COMBINED = 36
+_PROVEN = 4
+_JOINT = 400
+"""Choices of all axes together that are looked at, that are proven to find the best, and that are
+asked in all dimensions where single axes do not tell."""
+
+
+class RedesignError(ValueError):
+    """A model whose holes cannot be closed as asked; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One layer that changes.
+
+    Attributes:
+        path: its module, or for a call of a function the module that makes it.
+        label: what to call it.
+        kernel_size: taps per axis.
+        before: dilations per axis.
+        after: dilations per axis, changed.
+        edits: the settings that change for it: the dilation first, then paddings.
+    """
+
+    path: str
+    label: str
+    kernel_size: tuple[int, ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    edits: tuple[Edit, ...]
+
+
+@dataclass(frozen=True)
+class Redesign:
+    """What became of a model.
+
+    Attributes:
+        model: a copy of it with the changes made.
+        changes: one entry per layer that changes; empty if there was nothing to mend.
+        before: what was asked of the model, and what it was.
+        after: the same of the changed model.
+        is_least: whether fewer or smaller changes are proven not to be enough.
+        searched: how the changes were found, per axis that has any, in words.
+        trials: changed models that were looked at to find which settings carry a padding.
+    """
+
+    model: nn.Module
+    changes: tuple[Change, ...]
+    before: tuple[Goal, ...]
+    after: tuple[Goal, ...]
+    is_least: bool
+    searched: tuple[str, ...]
+    trials: int
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        """Every setting that changes, once."""
+        return tuple(dict.fromkeys(edit for change in self.changes for edit in change.edits))
+
+
+Changing = tuple[Layer, Wanted, tuple[Edit, ...]]
+"""A layer, the dilations it is to have, and the settings that change for it."""
+
+Accept = Callable[[nn.Module], int]
+"""What is wrong with a changed model that was not wrong before, as a number."""
+
+
+def redesigned(
+    program: Program,
+    model: nn.Module,
+    x: Inputs,
+    *,
+    input: str | None = None,
+    outputs: Sequence[str] = (),
+    node: Node | None = None,
+    accept: Accept | None = None,
+) -> Redesign:
+    """Close the holes of a model by other dilations.
+
+    Args:
+        program: the captured model.
+        model: the model; stays as it is.
+        x: what it was captured at.
+        input: the input that is looked at; the first by default.
+        outputs: labels of the outputs to mend; by default all that depend on it.
+        node: a value to mend instead.
+        accept: of several changes that do it, the one with the smallest number is taken.
+
+    Raises:
+        RedesignError: if no change does it.
+        ValueError: if an operator on the way has no rule.
+    """
+    goals = goals_of(program, input=input, outputs=outputs, node=node)
+    if all(goal.is_met for goal in goals):
+        return Redesign(copied(model), (), goals, goals, True, (), 0)
+    work = _Work(program, model, x, goals, input, tuple(outputs), node)
+    best: tuple[int, Redesign] | None = None
+    for found in islice(work.proven(), _PROVEN if accept is not None else 1):
+        wrong = accept(found.model) if accept is not None else 0
+        if best is None or wrong < best[0]:
+            best = wrong, found
+        if wrong == 0:
+            break
+    if best is None:
+        raise RedesignError(reason(goals, work.last, work.stuck.values(), work.failed))
+    return best[1]
+
+
+@dataclass
+class _Work:
+    program: Program
+    model: nn.Module
+    x: Inputs
+    goals: tuple[Goal, ...]
+    input: str | None
+    outputs: tuple[str, ...]
+    node: Node | None
+    stuck: dict[str, Layer] = field(default_factory=dict)
+    ties: list[frozenset[str]] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    last: list[tuple[Problem, Solutions]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        names = {name for goal in self.goals for name in goal.program.nodes}
+        self.layers = layers_of(self.program, self.model, names)
+        self.levers = Levers(self.model, self._works, self._around)
+
+    def proven(self) -> Iterator[Redesign]:
+        """Changed models that are as they must be, the least changed first."""
+        while True:
+            before = len(self.stuck) + len(self.ties)
+            for shy in (True, False):
+                found = False
+                for one in self._with(shy):
+                    found = True
+                    yield one
+                if found or len(self.stuck) + len(self.ties) > before:
+                    break
+            if len(self.stuck) + len(self.ties) == before:
+                return
+
+    def _with(self, shy: bool) -> Iterator[Redesign]:
+        """Solutions; `shy` ones leave strided layers without a dilation as they are."""
+        reserved = [layer.label for layer in self.layers if _is_kept(self.model, layer, shy)]
+        count = len(self.goals[0].axes) if self.goals else 0
+        self.last = []
+        stuck = {*reserved, *self.stuck}
+        for place in range(count):
+            problem = Problem(self.goals, place, self.layers, stuck, self.ties)
+            self.last.append((problem, solved(problem)))
+        if not all(solutions.choices for _, solutions in self.last):
+            return
+        held = False
+        for wanted in chain(
+            self._wanted_of(self._combined()), (None,), self._wanted_of(self._jointly(stuck))
+        ):
+            if wanted is None:
+                if held:
+                    return
+                continue
+            if not self._holds(wanted):
+                continue
+            held = True
+            edits = self._edits(wanted)
+            if edits is None:
+                return
+            made = self._made(edits)
+            if made is not None:
+                yield made
+
+    def _wanted_of(
+        self, combined: Iterable[tuple[Choice, ...]]
+    ) -> Iterator[list[tuple[Layer, Wanted]]]:
+        found = (self._wanted(choices) for choices in combined)
+        return (wanted for wanted in found if wanted)
+
+    def _jointly(self, stuck: Collection[str]) -> Iterator[tuple[Choice, ...]]:
+        """Choices that are right in all axes together, the same along each: where ways meet, what
+        closes the holes along every axis may leave some between them."""
+        problems = [problem for problem, _ in self.last]
+        first = problems[0]
+        if any(problem.now != first.now for problem in problems):
+            return
+        looked = 0
+
+        def holds(choice: Choice) -> bool:
+            nonlocal looked
+            looked += 1
+            return looked <= _JOINT and self._holds(self._wanted([choice] * len(problems)))
+
+        again = Problem(self.goals, first.place, self.layers, stuck, self.ties, also=holds)
+        solutions = solved(again)
+        self.last = [(problem, solutions) for problem in problems]
+        for choice in solutions.choices:
+            yield (choice,) * len(problems)
+
+    def _combined(self) -> list[tuple[Choice, ...]]:
+        """Choices of all axes together, the least change first."""
+
+        def cost(choices: tuple[Choice, ...]) -> tuple[int, int, int]:
+            layers: set[int] = set()
+            excess = change = 0
+            for (problem, _), choice in zip(self.last, choices, strict=True):
+                excess += problem.excess(choice) or 0 if problem.lines else 0
+                change += problem.cost(choice)[1]
+                layers |= {k for k, d in enumerate(choice) if d != problem.now[k]}
+            return excess, len(layers), change
+
+        every = product(*(solutions.choices for _, solutions in self.last))
+        return sorted(islice(every, 4 * _COMBINED), key=cost)[:_COMBINED]
+
+    def _wanted(self, choices: Sequence[Choice]) -> list[tuple[Layer, Wanted]]:
+        found: list[tuple[Layer, Wanted]] = []
+        for k, layer in enumerate(self.layers):
+            wanted = {
+                problem.axes[k]: choice[k]
+                for (problem, _), choice in zip(self.last, choices, strict=True)
+                if choice[k] != problem.now[k]
+            }
+            if wanted:
+                found.append((layer, wanted))
+        return found
+
+    def _holds(self, wanted: Sequence[tuple[Layer, Wanted]]) -> bool:
+        """Whether a choice is right in all dimensions and through all channels, borders included,
+        as far as that can be told before the model is changed."""
+        replaced = {}
+        for layer, dilations in wanted:
+            windows = {a: layer.window(a, d) for a, d in dilations.items()}
+            for name in layer.names:
+                node = self.program.nodes[name]
+                assert isinstance(node.description, Local)
+                every = {**node.description.windows, **windows}
+                replaced[name] = windowed_reads(node, every)
+        return all(goal.holds(goal.cover.with_reads(replaced)) for goal in self.goals)
+
+    def _edits(self, wanted: Sequence[tuple[Layer, Wanted]]) -> list[Changing] | None:
+        """The settings to change; None if those of some layers were not found, or only together
+        with those of others."""
+        found: list[Changing] = []
+        by_label = {layer.label: (layer, dilations) for layer, dilations in wanted}
+        done: set[str] = set()
+        missing = False
+        for layer, dilations in wanted:
+            if layer.label in done:
+                continue
+            tie = next((tie for tie in self.ties if layer.label in tie), {layer.label})
+            members = tuple(own for own in self.layers if own.label in tie)
+            done |= tie
+            edits = self.levers.edits(members, dilations, most=1)
+            if edits is None and len(members) == 1 and self._tied(layer, dilations):
+                return None
+            if edits is None:
+                edits = self.levers.edits(members, dilations)
+            if edits is None:
+                self.stuck.update((own.label, own) for own in members)
+                missing = True
+                continue
+            paths = {own.path for own in members if own.is_module}
+            for own in members:
+                # What they share is told with the first.
+                mine = tuple(
+                    edit
+                    for edit in edits
+                    if (edit.slot.path == own.path and own.is_module)
+                    or (own is members[0] and edit.slot.path not in paths)
+                )
+                found.append((own, by_label.get(own.label, (own, dilations))[1], mine))
+        return None if missing else found
+
+    def _tied(self, layer: Layer, dilations: Wanted) -> bool:
+        """Whether a layer changes only together with others of its block, as where one number cuts
+        what all of them pad; then they are tied, in all blocks of the kind."""
+        block = layer.path.rpartition(".")[0]
+        some = _alike(self.layers, layer, block)
+        if len(some) < 2 or self.levers.edits(some, dilations, most=2) is None:
+            return False
+        modules = dict(self.model.named_modules())
+        for path, module in modules.items():
+            if type(module) is type(modules[block]):
+                ends = [own.path[len(block) :] for own in some]
+                mine = [own for own in self.layers if own.path in {path + end for end in ends}]
+                if len(mine) > 1 and len({tuple(own.windows.items()) for own in mine}) == 1:
+                    self.ties.append(frozenset(own.label for own in mine))
+        return True
+
+    def _made(self, changes: Sequence[Changing]) -> Redesign | None:
+        """The changed model, if it is proven."""
+        made = copied(self.model)
+        make(made, dict.fromkeys(edit for *_, edits in changes for edit in edits))
+        try:
+            after = capture(made, self.x)
+            reached = self._goals_of(after)
+        except (RuntimeError, ValueError, KeyError) as error:
+            self.failed.append(str(error).splitlines()[0])
+            return None
+        wrong = broken(self.program, after, self.goals, reached)
+        if not wrong and not same_weights(self.model, made):
+            wrong = "the weights are not the same"
+        if wrong:
+            self.failed.append(wrong)
+            return None
+        return Redesign(
+            made,
+            tuple(_change(*change) for change in changes),
+            self.goals,
+            reached,
+            all(solutions.is_least for _, solutions in self.last),
+            tuple(dict.fromkeys(s.how for _, s in self.last if s.how != "nothing to change")),
+            self.levers.trials,
+        )
+
+    def _goals_of(self, program: Program) -> tuple[Goal, ...]:
+        node = None if self.node is None else program.find(self.node.label)
+        return goals_of(program, input=self.input, outputs=self.outputs, node=node)
+
+    def _works(self, layers: Layers, wanted: Wanted, edits: Sequence[Edit]) -> bool:
+        """Whether settings change layers as planned: other dilations, all else in its place."""
+        shell = shell_copy(self.model)
+        try:
+            make(shell, edits)
+            after = capture(shell, self.x)
+            reached = self._goals_of(after)
+        except (RuntimeError, ValueError, KeyError, TypeError):
+            return False
+        pairs = paired(self.goals, reached)
+        if pairs is None:
+            return False
+        free = not all(layer.padded for layer in layers)
+        if not free and any(
+            self.program.nodes[name].shape != after.nodes[after.outputs[label]].shape
+            for label, name in self.program.outputs.items()
+        ):
+            return False
+        told = False
+        for goal, other in pairs:
+            for axis, lines in goal.lines.items():
+                theirs = other.lines.get(axis, ())
+                if len(theirs) != len(lines):
+                    return False
+                for line, new in zip(lines, theirs, strict=True):
+                    windows = {
+                        name: layer.window(line.axis[name], wanted[line.axis[name]])
+                        for layer in layers
+                        for name in layer.names
+                        if name in line.windows and line.axis[name] in wanted
+                    }
+                    told = told or bool(windows)
+                    if not moved_alike(line.offsets(windows), new.offsets(), anywhere=free):
+                        return False
+        return told
+
+    def _around(self, layers: Layers) -> list[str]:
+        """The modules around layers: their own, those next to them, and those they lie in."""
+        found = {layer.path: None for layer in layers}
+        for name in (name for layer in layers for name in layer.names):
+            node = self.program.nodes[name]
+            for near in self._near(node):
+                found[near.place.module] = None
+            for call in reversed(node.place.calls):
+                found[call.partition("@")[0]] = None
+        found[""] = None
+        return list(found)
+
+    def _near(self, node: Node) -> Iterator[Node]:
+        """What comes just before a node and just behind it, up to the next layers."""
+        before, behind = [node], [node]
+        for _ in range(6):
+            before = [self.program.nodes[o.name] for n in before for o in n.operands]
+            before = [n for n in before if n.call is not None and not _slides(n)]
+            yield from before
+        for _ in range(6):
+            behind = [n for b in behind for n, _ in self.program.readers.get(b.name, ())]
+            behind = [n for n in behind if not _slides(n)]
+            yield from behind
+
+
+def _alike(layers: Sequence[Layer], layer: Layer, block: str) -> Layers:
+    """The layers of a block that have the windows of one of them."""
+    return tuple(
+        own for own in layers if own.path.startswith(f"{block}.") and own.windows == layer.windows
+    )
+
+
+def _slides(node: Node) -> bool:
+    return isinstance(node.description, Local) and any(
+        window.kernel_size > 1 for window in node.description.windows.values()
+    )
+
+
+def _is_kept(model: nn.Module, layer: Layer, shy: bool) -> bool:
+    """Whether a layer stays as it is: pools without a dilation, at first strided layers too."""
+    if any(window.dilation > 1 for window in layer.windows.values()):
+        return False
+    module: Any = model.get_submodule(layer.path)
+    convolves = isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d)
+    strided = any(window.stride > 1 for window in layer.windows.values())
+    return not (convolves or not layer.is_module) or (shy and strided)
+
+
+def _change(layer: Layer, wanted: Wanted, edits: tuple[Edit, ...]) -> Change:
+    axes = sorted(layer.windows)
+    return Change(
+        layer.path,
+        layer.label,
+        tuple(layer.windows[axis].kernel_size for axis in axes),
+        tuple(layer.windows[axis].dilation for axis in axes),
+        tuple(wanted.get(axis, layer.windows[axis].dilation) for axis in axes),
+        edits,
+    )
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """A copy of a model with weights of its own, each module in its mode."""
+    try:
+        return copy.deepcopy(model)
+    except RuntimeError:
+        # Weights that hooks compute have a history, and cannot be copied as they are.
+        made = shell_copy(model, _own)
+        for module, before in zip(made.modules(), model.modules(), strict=True):
+            module.training = before.training
+        return made
+
+
+def _own(tensor: Tensor) -> Tensor:
+    with torch.no_grad():
+        return copy.deepcopy(tensor)

@@ -1,0 +1,98 @@
+"""`atrous lint --fix` as a user sees it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from atrous.cli.main import run
+
+NET = """\
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, *dilations):
+        super().__init__()
+        self.layers = nn.Sequential(
+            *(nn.Conv1d(1, 1, 3, dilation=d, padding=d) for d in dilations)
+        )
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+def holey():
+    return Net(2, 2)
+
+
+def hopeless():
+    return Net(9, 9)
+
+
+def sound():
+    return Net(1, 2)
+"""
+
+
+def call(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        run(list(arguments))
+    return int(stopped.value.code or 0)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "net.py").write_text(NET)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_what_can_be_mended_is_shown_and_counts_as_mended(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert call("lint", "net.py:holey", "--input", "1x64", "--fix") == 0
+    told = capsys.readouterr().out
+    for part in ("mended by: atrous.redesign", "1 finding mended", "model.layers[1].padding"):
+        assert part in told
+    assert (Path("net.py")).read_text() == NET
+
+
+def test_what_cannot_be_mended_stays_a_finding(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("lint", "net.py:hopeless", "--input", "1x64", "--fix") == 1
+    told = capsys.readouterr()
+    assert "not mended: " in told.err
+    assert "at most 9 positions" in told.err
+    assert "ATR105" in told.out
+
+
+def test_a_sound_model_needs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("lint", "net.py:sound", "--input", "1x64", "--fix") == 0
+    assert "nothing to change" in capsys.readouterr().out
+
+
+def test_the_changes_are_written_to_a_new_file_only(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("lint", "net.py:holey", "--input", "1x64", "--fix-to", "made/fix.py")
+    assert call(*command) == 0
+    space: dict[str, object] = {}
+    exec((here / "made" / "fix.py").read_text(), space)
+    exec(NET, space)
+    net = space["holey"]()  # type: ignore[operator]
+    assert space["apply"](net) is net  # type: ignore[operator]
+    assert [layer.dilation for layer in net.layers] == [(1,), (3,)]
+    assert net(torch.zeros(1, 1, 20)).shape == (1, 1, 20)
+    assert call(*command) == 2
+    assert "must name a new file" in capsys.readouterr().err
+
+
+def test_json_holds_findings_before_and_after(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("lint", "net.py:holey", "--input", "1x64", "--fix", "--json") == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["schema"] == "atrous.redesign/1"
+    assert [f["code"] for f in data["lint"]["before"]["findings"]] == ["ATR105"]
+    assert data["lint"]["after"]["findings"] == []
