@@ -23,6 +23,7 @@ def redesign(
     node: str | None = None,
     input: str | None = None,
     output: str | None = None,
+    smaller_field: bool = False,
     settings: str | Path | Mapping[str, Any] | None = None,
 ) -> Redesigned:
     """The same model with dilations that leave no holes, and the field it has.
@@ -42,6 +43,8 @@ def redesign(
         node: mend what this module or node reads, instead of the outputs.
         input: the name of the input that is read; by default the first.
         output: the label of the output to mend; by default all that read it.
+        smaller_field: where layers in a row cannot read the field without holes, whatever their
+            dilations, give them the largest that they can, instead of an error.
         settings: what `lint` goes by, as there.
 
     Returns:
@@ -101,6 +104,7 @@ def redesign(
         input=input,
         outputs=(output,) if output is not None else (),
         node=target,
+        smaller=smaller_field,
         accept=wrong,
     )
     after = judged.get(id(design.model), before)

@@ -76,6 +76,10 @@ def lint(
         str | None,
         typer.Option(metavar="FILE", help="With --fix, write a new Python file with apply(model)."),
     ] = None,
+    smaller_field: Annotated[
+        bool,
+        typer.Option("--smaller-field", help="With --fix, let the field shrink where it has to."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     sarif: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write SARIF 2.1.0; - prints it.")
@@ -92,7 +96,7 @@ def lint(
 
     With --fix, the exit code is that of the changed model. No file of yours is changed.
     """
-    fix = fix or fix_to is not None
+    fix = fix or fix_to is not None or smaller_field
     if fix_to is not None:
         _check_new(Path(fix_to))
     if as_json + github + (sarif == "-") > 1:
@@ -121,7 +125,7 @@ def lint(
     if resolved.source:
         found = found.located(resolved.source)
     if fix:
-        found = _fixed(found, resolved.model, judge, fix_to, as_json, sarif, github)
+        found = _fixed(found, resolved.model, judge, fix_to, smaller_field, as_json, sarif, github)
     else:
         _show(found, as_json, sarif, github)
     if found:
@@ -135,6 +139,7 @@ def _fixed(
     model: Any,
     judge: partial[Findings],
     fix_to: str | None,
+    smaller_field: bool,
     as_json: bool,
     sarif: str | None,
     github: bool,
@@ -149,10 +154,11 @@ def _fixed(
         with working("looking for other dilations"):
             mended = atrous.redesign(
                 model, given["x"], input=given["input"], output=given["output"],
-                settings=given["settings"],
+                settings=given["settings"], smaller_field=smaller_field,
             )  # fmt: skip
     except (atrous.RedesignError, TypeError) as error:
-        typer.echo(f"not mended: {error}", err=True)
+        told = str(error).replace("smaller_field=True", "--smaller-field")
+        typer.echo(f"not mended: {told}", err=True)
         if not plain or sarif is not None:
             _show(found, as_json, sarif, github)
         return found

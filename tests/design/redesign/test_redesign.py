@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -381,3 +382,38 @@ def test_random_networks_are_mended_or_refused(case: tuple[nn.Module, tuple[int,
         assert found.changes or before[span(before)].all()
     assert not told or not before[span(before)].all()
     assert not told or any(part in told for part in ("keeps the field", "at most", "in all axes"))
+
+
+@given(
+    st.lists(st.tuples(st.integers(2, 4), st.integers(1, 9)), min_size=1, max_size=3),
+    st.integers(1, 2),
+)
+@settings(max_examples=25, deadline=None)
+def test_a_field_that_cannot_be_kept_shrinks_to_the_largest_there_is(
+    layers: list[tuple[int, int]], dims: int
+) -> None:
+    kinds: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d}
+    # Padded after the input alone, so that every dilation lies on whole positions.
+    pads: dict[int, Any] = {1: nn.ConstantPad1d, 2: nn.ConstantPad2d}
+    net = nn.Sequential(
+        *(
+            part
+            for k, d in layers
+            for part in (
+                pads[dims](((k - 1) * d, 0) * dims, 0.0),
+                kinds[dims](1, 1, k, dilation=d),
+            )
+        )
+    )
+    wide = sum((k - 1) * d for k, d in layers) + 1
+    most = prod(k for k, _ in layers)
+    shape = (1, 1, *(2 * wide + 9,) * dims)
+    if wide <= most:
+        return
+    with pytest.raises(atrous.RedesignError, match=f"at most {most} positions.*smaller_field=True"):
+        atrous.redesign(net, shape)
+    found = atrous.redesign(net, shape, smaller_field=True)
+    assert {axis for state in found.after for axis in state.field} == {most}
+    read = read_by(found.model, shape)
+    own = read[span(read)]
+    assert own.all() and own.shape == (most,) * dims

@@ -39,6 +39,7 @@ class Problem:
         stuck: labels of layers that must stay.
         ties: labels of layers that must have one dilation, as one number pads for all of them.
         also: what else must hold of a choice.
+        smaller: whether fields may become smaller where no dilations keep them.
     """
 
     goals: Sequence[Goal]
@@ -47,6 +48,7 @@ class Problem:
     stuck: Collection[str] = ()
     ties: Sequence[Collection[str]] = ()
     also: Callable[[Choice], bool] | None = None
+    smaller: bool = False
     known: dict[Choice, Reached] = field(default_factory=dict)
 
     @cached_property
@@ -132,9 +134,10 @@ class Problem:
         return Reached(unmet, tuple(sizes))
 
     def excess(self, choice: Choice) -> int | None:
-        """By how much the fields are larger than they are now; None where one is smaller."""
+        """By how much the fields differ from what they are; None where one must not be smaller."""
         pairs = list(zip(self.reached(choice).sizes, self.reached(self.now).sizes, strict=True))
-        return None if any(a < b for a, b in pairs) else sum(a - b for a, b in pairs)
+        shrinks = any(a < b for a, b in pairs)
+        return None if shrinks and not self.smaller else sum(abs(a - b) for a, b in pairs)
 
     def is_met(self, goal: Goal, line: Line) -> bool:
         """Whether a program along the axis is as it must be."""
@@ -142,7 +145,7 @@ class Problem:
         return read.holes == 0 if goal.kind == "holes" else read.factor < 2
 
     def serves(self, choice: Choice) -> bool:
-        """Whether a choice does what is asked, and makes no field smaller."""
+        """Whether a choice does what is asked, and makes no field smaller that must not be."""
         return (
             self.allows(choice)
             and self.excess(choice) is not None

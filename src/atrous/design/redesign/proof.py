@@ -11,7 +11,14 @@ from atrous.design.redesign.offsets import Offsets
 from atrous.graph.program import Program
 
 
-def broken(before: Program, after: Program, goals: Sequence[Goal], reached: Sequence[Goal]) -> str:
+def broken(
+    before: Program,
+    after: Program,
+    goals: Sequence[Goal],
+    reached: Sequence[Goal],
+    *,
+    smaller: bool = False,
+) -> str:
     """What of a changed model is not as it was; "" if all is.
 
     Args:
@@ -19,6 +26,7 @@ def broken(before: Program, after: Program, goals: Sequence[Goal], reached: Sequ
         after: the captured changed model.
         goals: what was asked of the one.
         reached: the same, of the other.
+        smaller: whether fields may be smaller than they were.
     """
     for label, name in before.outputs.items():
         shape = before.nodes[name].shape
@@ -33,7 +41,7 @@ def broken(before: Program, after: Program, goals: Sequence[Goal], reached: Sequ
             theirs = other.local.get(axis)
             if theirs is None or theirs.stride != own.stride:
                 return f"the stride of {goal.node.label!r} changes along axis {axis}"
-            if theirs.size < own.size:
+            if theirs.size < own.size and not smaller:
                 return f"the field of {goal.node.label!r} shrinks along axis {axis}"
             if (own.reach[0] > 0 >= own.reach[1]) and theirs.reach[1] > own.reach[1]:
                 return f"{goal.node.label!r} reads the future along axis {axis}"

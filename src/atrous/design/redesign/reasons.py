@@ -44,7 +44,7 @@ def reason(
             return (
                 f"{head}but along axis {axis} {solutions.how} {_can(problem)} read at most "
                 f"{solutions.bound} positions without holes, and the field is {size}. Add "
-                f"layers, use larger kernels, or give up a part of the field."
+                f"layers, use larger kernels, or let the field shrink by smaller_field=True."
             )
         return (
             f"{head}but along axis {axis} none was found that keeps the field of {size} "

@@ -100,6 +100,7 @@ def redesigned(
     input: str | None = None,
     outputs: Sequence[str] = (),
     node: Node | None = None,
+    smaller: bool = False,
     accept: Accept | None = None,
 ) -> Redesign:
     """Close the holes of a model by other dilations.
@@ -111,6 +112,7 @@ def redesigned(
         input: the input that is looked at; the first by default.
         outputs: labels of the outputs to mend; by default all that depend on it.
         node: a value to mend instead.
+        smaller: whether the field may become smaller where no dilations keep it.
         accept: of several changes that do it, the one with the smallest number is taken.
 
     Raises:
@@ -120,7 +122,7 @@ def redesigned(
     goals = goals_of(program, input=input, outputs=outputs, node=node)
     if all(goal.is_met for goal in goals):
         return Redesign(copied(model), (), goals, goals, True, (), 0)
-    work = _Work(program, model, x, goals, input, tuple(outputs), node)
+    work = _Work(program, model, x, goals, input, tuple(outputs), node, smaller)
     best: tuple[int, Redesign] | None = None
     for found in islice(work.proven(), _PROVEN if accept is not None else 1):
         wrong = accept(found.model) if accept is not None else 0
@@ -142,6 +144,7 @@ class _Work:
     input: str | None
     outputs: tuple[str, ...]
     node: Node | None
+    smaller: bool
     stuck: dict[str, Layer] = field(default_factory=dict)
     ties: list[frozenset[str]] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
@@ -173,7 +176,9 @@ class _Work:
         self.last = []
         stuck = {*reserved, *self.stuck}
         for place in range(count):
-            problem = Problem(self.goals, place, self.layers, stuck, self.ties)
+            problem = Problem(
+                self.goals, place, self.layers, stuck, self.ties, smaller=self.smaller
+            )
             self.last.append((problem, solved(problem)))
         if not all(solutions.choices for _, solutions in self.last):
             return
@@ -215,7 +220,7 @@ class _Work:
             looked += 1
             return looked <= _JOINT and self._holds(self._wanted([choice] * len(problems)))
 
-        again = Problem(self.goals, first.place, self.layers, stuck, self.ties, also=holds)
+        again = Problem(self.goals, first.place, self.layers, stuck, self.ties, holds, self.smaller)
         solutions = solved(again)
         self.last = [(problem, solutions) for problem in problems]
         for choice in solutions.choices:
@@ -321,7 +326,7 @@ class _Work:
         except (RuntimeError, ValueError, KeyError) as error:
             self.failed.append(str(error).splitlines()[0])
             return None
-        wrong = broken(self.program, after, self.goals, reached)
+        wrong = broken(self.program, after, self.goals, reached, smaller=self.smaller)
         if not wrong and not same_weights(self.model, made):
             wrong = "the weights are not the same"
         if wrong:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 from typing import NamedTuple
 
@@ -106,20 +106,35 @@ def _along_chain(problem: Problem, line: Line, *, whole: bool) -> Solutions:
         and max(scales.values(), default=1) == 1
     )
     bound = most_span(tapped)
+    rows = counted(len(chain.jumps))
+    if spanned > bound and not (is_all and problem.smaller):
+        return Solutions((), True, rows, bound) if is_all else nothing
     if spanned > bound:
-        return Solutions((), True, counted(len(chain.jumps)), bound) if is_all else nothing
-    for larger in range(min(_LARGER, bound - spanned) + 1):
-        repairs = least_repairs(tapped, span=spanned + larger, most=_MOST)
+        spans = range(bound, max(bound - _LARGER, 0), -1)
+    else:
+        spans = range(spanned, min(spanned + _LARGER, bound) + 1)
+    for span in spans:
+        repairs = least_repairs([_within(one, span) for one in tapped], span=span, most=_MOST)
         choices = [_choice(problem, places, found) for found in repairs.found]
         serving = [choice for choice in choices if problem.serves(choice)]
         if serving:
             least = is_all and repairs.is_complete and serving[0] == choices[0]
             how = "all choices, by the exact test for chains" if least else "a chain"
+            if span < spanned:
+                how = f"no larger field can be read by {rows} without holes"
             return Solutions(tuple(serving), least, how)
         if repairs.found or not repairs.is_complete:
             # What is right for the chain is not for the model, or there is too much to search.
             return nothing
     return nothing
+
+
+def _within(layer: Tapped, span: int) -> Tapped:
+    """A layer whose taps lie no further apart than all that is to be read: it has to change, from
+    wherever it is."""
+    if layer.fixed or layer.apart <= span:
+        return layer
+    return replace(layer, dilation=max(span // layer.step, 1))
 
 
 def counted(layers: int) -> str:
