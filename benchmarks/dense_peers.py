@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import importlib
 import importlib.util
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -65,6 +66,9 @@ TIMM = (
     "focalnet_tiny_srf", "fasternet_t0", "swiftformer_xs",
 )  # fmt: skip
 
+CHANNELS_LAST = ("mambaout_femto",)
+"""Those of which the channels are the last axis of the features."""
+
 SMP = {
     **{name: name for name in (
         "resnet18", "resnet34", "resnet50", "resnext50_32x4d", "densenet121", "vgg11", "vgg16",
@@ -114,7 +118,7 @@ class Backbone:
         with torch.no_grad():
             if self.source == "timm":
                 found: Tensor = model.forward_features(x)  # type: ignore[operator]
-                return found
+                return found.movedim(-1, 1) if self.name in CHANNELS_LAST else found
             return hooked(model, TORCHVISION[self.name], x)
 
     def dense_by_its_library(self, model: nn.Module, stride: int) -> nn.Module:
@@ -192,8 +196,10 @@ def dilated_encoder(model: nn.Module, stride: int) -> nn.Module:
 
 
 def told(error: Exception) -> str:
+    """What an error says, in a line, files named from their package on."""
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}"[:200] if lines else type(error).__name__
+    text = re.sub(r"\S*/site-packages/", "", lines[0]) if lines else ""
+    return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__
 
 
 def shake(model: nn.Module) -> None:

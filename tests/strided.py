@@ -255,6 +255,9 @@ class Strided(nn.Module):
         found = []
         for number, block in enumerate(self.blocks):
             made = block(x)
+            if made.dim() > 2 and made.shape[2:].numel() == 1:
+                # Normalised, nothing is left of it; pooled, nothing happens to it.
+                raise ValueError("a single position")
             if number in self.taken:
                 found.append(made)
             x = made
@@ -287,9 +290,9 @@ class _Drawing:
             self.features["axes of different stride"] += 1
         return made
 
-    def block(self) -> nn.Module:
-        """Any block; strides are counted."""
-        kind = self.rng.choice(
+    def block(self, kind: str = "") -> nn.Module:
+        """A block of a kind, or of any; strides are counted."""
+        kind = kind or self.rng.choice(
             ["conv"] * 5 + ["max", "avg", "lp", "blur", "tight", "call", "slice", "fold"]
             + ["residual"] * 4 + ["joined"] * 3
             + ["gate", "norm", "norm", "act", "twice", "up", "transposed"]
@@ -485,6 +488,10 @@ def draw_strided(rng: random.Random) -> Strided:
     drawing = _Drawing(rng, axes, channels)
     for _ in range(rng.randint(2, {1: 7, 2: 6, 3: 4}[axes])):
         network.blocks.append(drawing.block())
+        network.all_strides.append(drawing.stride)
+    if not any(isinstance(m, tuple(CONVOLUTION.values())) for m in network.modules()):
+        # Without a window nothing tells which axes hold positions.
+        network.blocks.append(drawing.block("conv"))
         network.all_strides.append(drawing.stride)
     last = len(network.blocks) - 1
     network.taken = sorted({last, *(rng.randint(0, last) for _ in range(rng.choice([0, 0, 1, 2])))})

@@ -72,6 +72,8 @@ def test_axes_are_chosen_by_number() -> None:
         (nn.Sequential(nn.InstanceNorm1d(2, affine=True), nn.Conv1d(2, 3, 3)), (1, 2, 9), (2,)),
         (nn.Sequential(nn.LayerNorm(3), nn.Linear(3, 4)), (2, 5, 3), (1,)),
         (nn.LayerNorm(3), (2, 5, 3), (1,)),
+        (nn.LayerNorm(3), (2, 5, 6, 3), (1, 2)),
+        (nn.InstanceNorm2d(3, affine=True), (2, 3, 5, 6), (2, 3)),
         (nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4, 3, 3)), (1, 1, 18, 18), (2, 3)),
     ],
 )

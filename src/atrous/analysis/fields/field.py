@@ -340,8 +340,7 @@ def default_axes(program: Program, source: Node) -> tuple[int, ...]:
         if _normalises(node, reads[0]):
             # Over features or over positions: what follows tells.
             places[node.name] = axes
-            kept = {k for k in deciding if (own := reads[0].links[k]) and own.relation.is_identity}
-            fallback = fallback or tuple(sorted(a for k in kept if (a := axes[k]) is not None))
+            fallback = fallback or _normalised(reads[0], axes)
         elif found:
             return tuple(sorted(found))
     return fallback or tuple(range(max(min(2, len(source.shape) - 1), 0), len(source.shape)))
@@ -362,6 +361,18 @@ def _normalises(node: Node, read: Read) -> bool:
             for r in relations
         )
     )
+
+
+def _normalised(read: Read, axes: tuple[int | None, ...]) -> tuple[int, ...]:
+    """The axes of positions of a normalisation: those kept where it is over fewer, features."""
+    kept: list[int] = []
+    whole: list[int] = []
+    for k, link in enumerate(read.links):
+        own = axes[k] if k < len(axes) else None
+        if link is not None and own:
+            side = kept if link.relation.is_identity else whole if not link.relation.step else []
+            side.append(own)
+    return tuple(kept if len(kept) >= len(whole) else whole)
 
 
 def _followed(read: Read, mine: tuple[int | None, ...]) -> tuple[int | None, ...]:
