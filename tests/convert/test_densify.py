@@ -18,8 +18,14 @@ from atrous.convert.study import Pooling, Wish
 IMAGE = (1, 3, 97, 105)
 
 
-def made(model: nn.Module, shape: tuple[int, ...], stride: int, **wish: Any) -> Densified:
-    return densified(model, shape, Wish(stride, **wish))
+def made(
+    model: nn.Module,
+    shape: tuple[int, ...],
+    stride: int,
+    sizes: tuple[int, ...] | None = None,
+    **wish: Any,
+) -> Densified:
+    return densified(model, shape, Wish(stride, **wish), sizes=sizes)
 
 
 def values(model: nn.Module, path: str, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -223,3 +229,51 @@ def test_what_an_output_at_a_small_stride_is_made_of_stays() -> None:
     result = made(pooled, (1, 1, 64, 64), 1)
     assert {change.path for change in result.plan.changes} == {"1"}
     assert result.certificate.error < 1e-12
+
+
+def test_a_head_after_adaptive_pooling_reads_the_grid() -> None:
+    # As in VGG: at the captured size the pooling leaves the map as it is.
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3, 2, 1), nn.Conv2d(4, 4, 3, 2, 1), nn.AdaptiveAvgPool2d(7),
+        nn.Flatten(), nn.Linear(196, 3),
+    ).eval()  # fmt: skip
+    result = made(model, (1, 1, 28, 28), 1)
+    assert result.certificate.outputs["output"] < 1e-12
+    x = torch.randn(2, 1, 45, 61)
+    torch.testing.assert_close(result.model(x), model(x))
+
+
+class Patched(nn.Module):
+    """Positions cut into patches by views, and statistics over what lies in each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 4, 3, 2, 1)
+        self.mix = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.stem(x)
+        items, channels, height, width = y.shape
+        patches = y.reshape(items, channels, height // 2, 2, width // 2, 2)
+        patches = patches.permute(0, 2, 4, 1, 3, 5).flatten(0, 2).flatten(2).softmax(-1)
+        return self.mix(patches.amax(-1)).mean(0)
+
+
+def test_views_that_cut_dense_positions_are_told() -> None:
+    told = made(Patched().eval(), (1, 1, 32, 32), 1, node="stem", sizes=(32, 32)).certificate
+    assert told.error < 1e-12 and told.outputs["output"] > 1e-6
+    assert told.pooled == ("reshape",)
+    assert "reads all positions and cannot be changed: reshape" in str(told)
+
+
+def test_an_output_that_does_not_get_the_grid_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The proof must notice: pooling left to read all positions.
+    from atrous.convert import change
+
+    right = change._change
+    monkeypatch.setattr(
+        change, "_change", lambda module, own: own.how != "grid" and right(module, own)
+    )
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    with pytest.raises(DensifyError, match=r"the same output 'output' of the grid.*differs by"):
+        made(model, (1, 1, 32, 32), 1)

@@ -48,11 +48,8 @@ def certified(
     args, kwargs, before = _first_run(tried, _trials(model, x, found, sizes), at)
     after = _dense_run(tried, found.plan, args, kwargs, at)
     compared = tuple(compare(point, before, after) for point in at)
-    plain = [
-        label
-        for label, name in found.program.outputs.items()
-        if all(along is None for along in found.strides[name]) and label in after.outputs
-    ]
+    told = {point.label for point in at if point.path is None}
+    plain = [label for label in found.program.outputs if label in after.outputs.keys() - told]
     leaves = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
     certificate = Certificate(
         type(model).__name__,
@@ -71,6 +68,7 @@ def certified(
     ought = not any(node in found.plan.pooled for node in way)
     if wish.pooling == "grid" or ought:
         _check(certificate, found, tried, (args, kwargs))
+        _check_outputs(certificate, found, tried, (args, kwargs))
     if not way:
         return certificate
     other: Pooling = "all" if wish.pooling == "grid" else "grid"
@@ -116,6 +114,42 @@ def _check(
         f"model must give equal values on the grid when it is dense, but {told}. This is a case "
         "that is not understood: please report it, with the model. A larger output_stride, or "
         "node= before that place, may do."
+    )
+
+
+def _check_outputs(
+    certificate: Certificate,
+    found: Study,
+    tried: nn.Module,
+    given: tuple[tuple[Any, ...], dict[str, Any]],
+) -> None:
+    """Check that outputs that are to read the grid are as they were.
+
+    Raises:
+        DensifyError: if they are not.
+    """
+    program = found.program
+    apart = {
+        name for n in (*found.plan.pooled, *found.plan.resized) for name in program.ahead(n)
+    }  # fmt: skip
+    wrong = {
+        label: error
+        for label, error in certificate.outputs.items()
+        if error > TOLERANCE and program.outputs[label] not in apart
+    }
+    if not wrong or (max(wrong.values()) <= _SINGLE and _is_single(tried, given)):
+        return
+    label = next(iter(wrong))
+    where = found.cut
+    told = (
+        f"after {where.place.source} ({where.place.code}) positions are not followed"
+        if where is not None
+        else "this is a case that is not understood"
+    )
+    raise DensifyError(
+        f"model must give the same output {label!r} of the grid when what is before is dense, but "
+        f"on random input {certificate.size} it differs by {wrong[label]:.1e}: {told}. Choose a "
+        "node= before that place, or a larger output_stride."
     )
 
 

@@ -90,6 +90,17 @@ class Study:
         return f"positions of {last.label!r} lie {stride} apart"
 
     @property
+    def cut(self) -> Node | None:
+        """The first value whose positions along an axis are lost as views cut it up, if any."""
+        for node in self.program.nodes.values():
+            for read in node.reads:
+                had = sum(own is not None for own in self.strides[read.operand.name])
+                has = sum(own is not None for own in self.strides[node.name])
+                if has < had and (read.split is not None or read.merge is not None):
+                    return node
+        return None
+
+    @property
     def lengths(self) -> tuple[int, ...]:
         """Of the first input, along its axes of positions."""
         source = self.program.input()
