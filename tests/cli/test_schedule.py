@@ -132,7 +132,10 @@ def test_families_take_their_options(capsys: pytest.CaptureFixture[str]) -> None
         (["--field", "9", "--rates", "1,2"], "--rates must be given with --family"),
         (["--field", "9", "--json", "--code"], "only one of --json and --code"),
         (["--family", "saw"], "Did you mean 'sawtooth'"),
-        (["--family", "hdc", "--layers", "3"], "--layers must be an option of hdc"),
+        (
+            ["--family", "hdc", "--layers", "3"],
+            "--layers must be left out with --family hdc, got 3",
+        ),
         (["--family", "hdc", "--reach", "3"], "--family must be given without the constraints"),
         (["--family", "aspp", "--code"], "--code must be given for a chain"),
     ],

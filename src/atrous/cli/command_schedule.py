@@ -178,8 +178,8 @@ def _show_family(
         if option not in accepted:
             known = ", ".join(f"--{own.replace('_', '-')}" for own in accepted if own in given)
             raise ValueError(
-                f"--{option.replace('_', '-')} must be an option of {key}, got {key} with it. "
-                f"Its options are {known}."
+                f"--{option.replace('_', '-')} must be left out with --family {key}, got "
+                f"{wanted[option]!r}. Its options are {known}."
             )
     made = FAMILIES[key](**wanted)
     if code:

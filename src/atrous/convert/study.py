@@ -138,7 +138,7 @@ def study(model: nn.Module, x: Inputs, wish: Wish) -> Study:
 
 
 def _per_axis(wanted: int | Sequence[int], axes: Sequence[int]) -> dict[int, int]:
-    given = (wanted,) * len(axes) if isinstance(wanted, int) else tuple(wanted)
+    given = tuple(wanted) if isinstance(wanted, Sequence) else (wanted,) * len(axes)
     if len(given) != len(axes) or any(not isinstance(s, int) or s < 1 for s in given):
         raise ValueError(
             f"output_stride must be a whole number from 1 on, or one for each of the {len(axes)} "

@@ -317,7 +317,9 @@ def test_what_cannot_be_mended_says_why() -> None:
             x = F.conv1d(x, self.weight, dilation=2, padding=2)
             return F.conv1d(x, self.weight, dilation=2, padding=2)
 
-    with pytest.raises(atrous.RedesignError, match=r"was not found for .*test_redesign.py:\d+"):
+    with pytest.raises(
+        atrous.RedesignError, match=r"stand in plain calls of forward: .*test_redesign.py:\d+"
+    ):
         atrous.redesign(Written(), (1, 2, 48))
     with pytest.raises(TypeError, match=r"model must be a torch\.nn\.Module, got int"):
         atrous.redesign(3, (1, 2, 48))  # type: ignore[arg-type]
@@ -417,3 +419,36 @@ def test_a_field_that_cannot_be_kept_shrinks_to_the_largest_there_is(
     read = read_by(found.model, shape)
     own = read[span(read)]
     assert own.all() and own.shape == (most,) * dims
+
+
+class Cut(nn.Module):
+    """The end of a map cut off."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.length = length
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[..., : -self.length]
+
+
+def padded_and_cut(dilation: int, *, active: bool) -> list[nn.Module]:
+    conv = nn.Conv1d(2, 2, 3, padding=2 * dilation, dilation=dilation)
+    return [conv, Cut(2 * dilation), *([nn.ReLU()] if active else [])]
+
+
+@pytest.mark.parametrize("active", [True, False], ids=["active", "plain"])
+def test_last_output_reads_its_whole_field_when_cuts_stand_in_a_row(active: bool) -> None:
+    layers = [m for d in (3, 3, 9, 9, 27, 27) for m in padded_and_cut(d, active=active)]
+    net = nn.Sequential(*layers)
+    found = assert_mended(net, (1, 2, 400))
+    model = copy.deepcopy(found.model).double()
+    for parameter in model.parameters():
+        nn.init.ones_(parameter)
+    x = torch.ones(1, 2, 400, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(model(x)[0, 0, -1], x)
+    # 1 + 2 (3 + 3 + 9 + 9 + 27 + 27)
+    assert int((gradient[0, 0] != 0).sum()) == 157
+    convs = [m for m in found.model if isinstance(m, nn.Conv1d)]
+    cuts = [m.length for m in found.model if isinstance(m, Cut)]
+    assert cuts == [2 * conv.dilation[0] for conv in convs]

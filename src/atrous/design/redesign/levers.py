@@ -73,21 +73,27 @@ class Levers:
         recipe = self.known.get(kind)
         if recipe is not None:
             found = self._by(recipe, layers, wanted)
-            if found is not None:
+            # Settings beside a layer can have a like nearer than the one that is its own.
+            if found is not None and (not recipe.beside or self._tries(layers, wanted, found)):
                 return found
         tried = 0
         for recipe, edits in self._options(layers, wanted, most):
-            key = frozenset(edits)
-            if key not in self.results:
+            if frozenset(edits) not in self.results:
                 if tried == _MOST_TRIALS:
                     break
                 tried += 1
-                self.trials += 1
-                self.results[key] = self.works(layers, wanted, edits)
-            if self.results[key]:
+            if self._tries(layers, wanted, edits):
                 self.known[kind] = recipe
                 return edits
         return None
+
+    def _tries(self, layers: Layers, wanted: Wanted, edits: tuple[Edit, ...]) -> bool:
+        """Whether changes work, each looked at once."""
+        key = frozenset(edits)
+        if key not in self.results:
+            self.trials += 1
+            self.results[key] = self.works(layers, wanted, edits)
+        return self.results[key]
 
     def _kind(self, layer: Layer) -> tuple[object, ...]:
         """What layers have in common that are changed alike: the classes around them."""

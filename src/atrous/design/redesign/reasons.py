@@ -30,6 +30,11 @@ def reason(
         told = "; ".join(
             f"{layer.label!r}" + (f" ({layer.place})" if layer.place else "") for layer in stuck
         )
+        if not any(layer.is_module for layer in stuck):
+            return (
+                f"{head}but dilations stand in plain calls of forward: {told}. Use modules as "
+                "nn.Conv2d there, or keep the dilation and the padding as attributes."
+            )
         return (
             f"{head}but the padding that goes with them was not found for {told}. Let the "
             "layer pad by itself, or keep the number that forward pads or cuts by as an "

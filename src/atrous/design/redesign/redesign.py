@@ -356,7 +356,7 @@ class _Work:
         except (RuntimeError, ValueError, KeyError, TypeError):
             return False
         pairs = paired(self.goals, reached)
-        if pairs is None:
+        if pairs is None or not self._cut_behind(layers, edits, after):
             return False
         free = not all(layer.padded for layer in layers)
         if not free and any(
@@ -381,6 +381,18 @@ class _Work:
                     if not moved_alike(line.offsets(windows), new.offsets(), anywhere=free):
                         return False
         return told
+
+    def _cut_behind(self, layers: Layers, edits: Sequence[Edit], after: Program) -> bool:
+        """Whether what a layer pads by itself is cut behind it: cut in front instead, the middle of
+        the map reads the same, but its end lacks values that are there."""
+        own = {layer.path for layer in layers if layer.is_module}
+        if not any(edit.slot.name == "padding" and edit.slot.path in own for edit in edits):
+            return True
+        return all(
+            _read_shape(self.program, name) == _read_shape(after, name)
+            for name in layers[0].names
+            if name in after.nodes
+        )
 
     def _around(self, layers: Layers) -> list[str]:
         """The modules around layers: their own, those next to them, and those they lie in."""
@@ -412,6 +424,15 @@ def _alike(layers: Sequence[Layer], layer: Layer, block: str) -> Layers:
     return tuple(
         own for own in layers if own.path.startswith(f"{block}.") and own.windows == layer.windows
     )
+
+
+def _read_shape(program: Program, name: str) -> tuple[int, ...]:
+    """The shape of what the module of a node reads, before it pads that by a call of its own."""
+    node = program.nodes[name]
+    read = program.nodes[node.reads[0].operand.name]
+    while read.call is not None and read.place.calls == node.place.calls and read.reads:
+        read = program.nodes[read.reads[0].operand.name]
+    return read.shape
 
 
 def _slides(node: Node) -> bool:

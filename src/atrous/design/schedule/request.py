@@ -276,6 +276,8 @@ def request(
             _whole(name, value, 1)
     if reach is not None:
         _whole("reach", reach, 0)
+    if strides is not None and not isinstance(strides, Iterable):
+        raise ValueError(f"strides must hold one stride per layer, got {strides!r}.")
     given = tuple(_whole("strides", s, 1) for s in strides) if strides is not None else ()
     counts = {n for n in (len(kernels), len(given), layers or 0) if n}
     if len(counts) > 1:
