@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pytest
@@ -121,6 +122,33 @@ def test_weights_of_zero_hide_nothing() -> None:
     # The largest value compared is not that of a map of zeros.
     assert result.certificate.error < 1e-12
     assert not model[1].weight.any() and shaken(model)[1].weight.all()
+
+
+def test_weights_that_hooks_compute_are_copied() -> None:
+    # Once a model has run, such weights have a history, and PyTorch copies none that have.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        model = nn.Sequential(nn.utils.weight_norm(nn.Conv2d(3, 4, 3, 2, 1)), nn.MaxPool2d(2))
+    model.double()(torch.rand(IMAGE, dtype=torch.float64))
+    for pools in ("keep", "drop"):
+        result = densified(model, IMAGE, Wish(1), pools=pools)  # type: ignore[arg-type]
+        assert result.model.state_dict().keys() == model.state_dict().keys()
+    result = made(model, IMAGE, 1)
+    x = torch.rand(IMAGE, dtype=torch.float64)
+    torch.testing.assert_close(result.model(x)[..., ::4, ::4], model(x))
+    with torch.no_grad():
+        result.model[0].weight_g.zero_()  # type: ignore[index]
+    assert model[0].weight_g.all()
+
+
+@pytest.mark.parametrize("last", [nn.AvgPool2d(2), nn.Conv2d(4, 4, 2, 2)])
+def test_a_model_made_dense_twice_is_told(last: nn.Module) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(4, 4, 3, 2, 1), last).eval()
+    once = made(model, IMAGE, 4).model
+    with pytest.raises(DensifyError, match=r"'2' was made dense before\. Make the model that"):
+        made(once, IMAGE, 1)
+    # What was left as it was can still change.
+    assert made(once, IMAGE, 4).certificate.error < 1e-12
 
 
 class Coordinates(nn.Module):
