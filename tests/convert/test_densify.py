@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pytest
@@ -121,6 +122,55 @@ def test_weights_of_zero_hide_nothing() -> None:
     # The largest value compared is not that of a map of zeros.
     assert result.certificate.error < 1e-12
     assert not model[1].weight.any() and shaken(model)[1].weight.all()
+
+
+def test_weights_that_hooks_compute_are_copied() -> None:
+    # Once a model has run, such weights have a history, and PyTorch copies none that have.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        model = nn.Sequential(nn.utils.weight_norm(nn.Conv2d(3, 4, 3, 2, 1)), nn.MaxPool2d(2))
+    model.double()(torch.rand(IMAGE, dtype=torch.float64))
+    for pools in ("keep", "drop"):
+        result = densified(model, IMAGE, Wish(1), pools=pools)  # type: ignore[arg-type]
+        assert result.model.state_dict().keys() == model.state_dict().keys()
+    result = made(model, IMAGE, 1)
+    x = torch.rand(IMAGE, dtype=torch.float64)
+    torch.testing.assert_close(result.model(x)[..., ::4, ::4], model(x))
+    with torch.no_grad():
+        result.model[0].weight_g.zero_()  # type: ignore[index]
+    assert model[0].weight_g.all()
+
+
+@pytest.mark.parametrize("last", [nn.AvgPool2d(2), nn.Conv2d(4, 4, 2, 2)])
+def test_a_model_made_dense_twice_is_told(last: nn.Module) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(4, 4, 3, 2, 1), last).eval()
+    once = made(model, IMAGE, 4).model
+    with pytest.raises(DensifyError, match=r"'2' was made dense before\. Make the model that"):
+        made(once, IMAGE, 1)
+    # What was left as it was can still change.
+    assert made(once, IMAGE, 4).certificate.error < 1e-12
+
+
+class Coordinates(nn.Module):
+    """A channel from -1 at the first position of a row to 1 at the last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, 2, 1)
+        self.down = nn.Conv2d(5, 4, 3, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        row = torch.linspace(-1, 1, x.shape[-1], dtype=x.dtype)
+        out: Tensor = self.down(torch.cat([x, row.expand(len(x), 1, x.shape[-2], -1)], 1))
+        return out
+
+
+def test_what_is_equal_at_odd_lengths_alone_is_refused() -> None:
+    # Of 105 positions every second holds 2 k / 104 = k / 52, as the row of 53 has it; of 128 every
+    # second holds 2 k / 127, where the row of 64 has k / 63.
+    with pytest.raises(DensifyError, match=r"on random input 1x3x96x128 .*differs by"):
+        made(Coordinates().eval(), IMAGE, 1)
 
 
 def test_axes_have_strides_of_their_own() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,7 +19,8 @@ from atrous.convert.proof import certified
 from atrous.convert.study import Study, Wish, study
 from atrous.graph.capture import Inputs, quiet
 from atrous.graph.program import Node
-from atrous.graph.shell import shell_copy
+from atrous.graph.shell import own_copy, shell_copy
+from atrous.nn.dense import InPhases, OnDense
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,14 @@ def densified(
         work, found = model, study(model, x, wish)
     if found.plan.stuck:
         raise DensifyError(_stuck(found.plan.stuck, as_graph))
+    _check_first(work, found.plan)
     given, dropped = found, dict[str, str]()
     if pools == "drop":
         work, dropped = without_pools(work, found)
         found = study(work, x, wish)
     certificate = certified(work, x, wish, found, sizes if free else found.lengths)
-    made = apply(_copied(work), found.plan)
+    with quiet():
+        made = apply(own_copy(work), found.plan)
     certificate = replace(certificate, model=kind, changes=told(work, made, found.plan))
     if not free:
         certificate = replace(certificate, valid_for=f"inputs of {certificate.size} alone")
@@ -157,12 +159,16 @@ def _is_again(node: Node, nodes: Sequence[Node]) -> bool:
     return bool(path) and len({n.place.label for n in nodes if n.place.module == path}) > 1
 
 
-def _copied(model: nn.Module) -> nn.Module:
-    try:
-        with quiet():
-            return copy.deepcopy(model)
-    except Exception as error:
-        raise DensifyError(
-            f"model must be copyable, but {type(model).__name__} is not: {error}. "
-            "Keep locks, files and non-leaf tensors out of its attributes."
-        ) from error
+def _check_first(model: nn.Module, plan: Plan) -> None:
+    """Check that nothing is to change that was made dense before.
+
+    Raises:
+        DensifyError: if something is.
+    """
+    for change in plan.changes:
+        if isinstance(model.get_submodule(change.path), InPhases | OnDense):
+            raise DensifyError(
+                f"model must not be dense where it is to become denser, but {change.path!r} was "
+                "made dense before. Make the model that it was made of dense at this stride at "
+                "once."
+            )

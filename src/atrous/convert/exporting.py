@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import Dim, ExportedProgram
 from torch.utils import _pytree as pytree
 
@@ -64,12 +65,29 @@ def _export(
 
 
 def is_free(exported: ExportedProgram) -> bool:
-    """Whether an exported program takes inputs of several sizes."""
+    """Whether an exported program takes positions of other lengths.
+
+    A length that is a symbol may still be held by a guard, as behind `nn.MaxPool1d`: maps twice as
+    long, without values, tell. The first axis is the batch.
+    """
     names = exported.graph_signature.user_inputs
     values = [n.meta.get("val") for n in exported.graph.nodes if n.name in names]
-    return any(
-        isinstance(length, torch.SymInt)
-        for value in values
-        if isinstance(value, torch.Tensor)
-        for length in value.shape
-    )
+    tensors = [value for value in values if isinstance(value, torch.Tensor)]
+    if not any(isinstance(length, torch.SymInt) for t in tensors for length in t.shape[1:]):
+        return False
+    with quiet(), same_random_state(), FakeTensorMode(allow_non_fake_inputs=True):
+        leaves = [_twice_as_long(v) if isinstance(v, torch.Tensor) else v for v in values]
+        args, kwargs = pytree.tree_unflatten(leaves, exported.call_spec.in_spec)
+        try:
+            exported.module()(*args, **kwargs)
+        except Exception:
+            return False
+    return True
+
+
+def _twice_as_long(value: torch.Tensor) -> torch.Tensor:
+    shape = [
+        length if isinstance(length, int) else (2 if axis else 1) * int(length.node.hint)
+        for axis, length in enumerate(value.shape)
+    ]
+    return torch.empty(shape, dtype=value.dtype)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
@@ -16,6 +15,7 @@ from atrous.convert.certificate import Certificate, Fields
 from atrous.convert.densities import DensifyError
 from atrous.convert.study import Study
 from atrous.graph.capture import Inputs, capture
+from atrous.graph.shell import own_copy
 
 Pools = Literal["keep", "drop"]
 
@@ -42,7 +42,7 @@ def without_pools(model: nn.Module, found: Study) -> tuple[nn.Module, dict[str, 
             "pools can be dropped only where a pooling module loses its stride, and none does. "
             'Use pools="keep".'
         )
-    made = copy.deepcopy(model)
+    made = own_copy(model)
     for path, kind in pools.items():
         pool: Any = made.get_submodule(path)
         _set(made, path, _STEPS[kind[-2:]](1, stride=pool.stride))

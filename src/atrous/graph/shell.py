@@ -72,6 +72,27 @@ def shell_copy(
     return shell.eval()
 
 
+def own_copy(model: nn.Module) -> nn.Module:
+    """A copy of a model with weights of its own, each module in its mode.
+
+    Raises:
+        CaptureError: if the model holds something that cannot be copied.
+    """
+    try:
+        return copy.deepcopy(model)
+    except Exception:
+        # Weights that hooks compute have a history, and cannot be copied as they are.
+        made = shell_copy(model, _own)
+        for module, before in zip(made.modules(), model.modules(), strict=True):
+            module.training = before.training
+        return made
+
+
+def _own(tensor: Tensor) -> Tensor:
+    with torch.no_grad():
+        return copy.deepcopy(tensor)
+
+
 def _computed(model: nn.Module) -> Iterator[Tensor]:
     """Tensors with a gradient history among the modules' attributes, in containers too."""
     pending: list[Any] = [value for module in model.modules() for value in vars(module).values()]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice, product
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from atrous.analysis.coverage.blame import windowed_reads
 from atrous.design.redesign.edits import Edit, make
@@ -23,7 +21,7 @@ from atrous.design.redesign.search import Solutions, solved
 from atrous.graph.capture import Inputs, capture
 from atrous.graph.program import Node, Program
 from atrous.graph.rule import Local
-from atrous.graph.shell import shell_copy
+from atrous.graph.shell import own_copy, shell_copy
 
 _COMBINED = 36
 _PROVEN = 4
@@ -121,7 +119,7 @@ def redesigned(
     """
     goals = goals_of(program, input=input, outputs=outputs, node=node)
     if all(goal.is_met for goal in goals):
-        return Redesign(copied(model), (), goals, goals, True, (), 0)
+        return Redesign(own_copy(model), (), goals, goals, True, (), 0)
     work = _Work(program, model, x, goals, input, tuple(outputs), node, smaller)
     best: tuple[int, Redesign] | None = None
     for found in islice(work.proven(), _PROVEN if accept is not None else 1):
@@ -318,7 +316,7 @@ class _Work:
 
     def _made(self, changes: Sequence[Changing]) -> Redesign | None:
         """The changed model, if it is proven."""
-        made = copied(self.model)
+        made = own_copy(self.model)
         make(made, dict.fromkeys(edit for *_, edits in changes for edit in edits))
         try:
             after = capture(made, self.x)
@@ -461,20 +459,3 @@ def _change(layer: Layer, wanted: Wanted, edits: tuple[Edit, ...]) -> Change:
         tuple(wanted.get(axis, layer.windows[axis].dilation) for axis in axes),
         edits,
     )
-
-
-def copied(model: nn.Module) -> nn.Module:
-    """A copy of a model with weights of its own, each module in its mode."""
-    try:
-        return copy.deepcopy(model)
-    except RuntimeError:
-        # Weights that hooks compute have a history, and cannot be copied as they are.
-        made = shell_copy(model, _own)
-        for module, before in zip(made.modules(), model.modules(), strict=True):
-            module.training = before.training
-        return made
-
-
-def _own(tensor: Tensor) -> Tensor:
-    with torch.no_grad():
-        return copy.deepcopy(tensor)
