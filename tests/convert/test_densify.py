@@ -17,6 +17,7 @@ from atrous.convert.densities import DensifyError
 from atrous.convert.study import Pooling, Wish
 
 IMAGE = (1, 3, 97, 105)
+IMAGE_1 = (1, 1, 48, 48)
 
 
 def made(
@@ -327,3 +328,28 @@ def test_an_output_that_does_not_get_the_grid_is_refused(monkeypatch: pytest.Mon
     model = nn.Sequential(nn.Conv2d(1, 4, 3, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
     with pytest.raises(DensifyError, match=r"the same output 'output' of the grid.*differs by"):
         made(model, (1, 1, 32, 32), 1)
+
+
+def test_values_that_cannot_be_compared_are_told() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3, 2, 1), nn.ReLU()).eval()
+    nn.init.constant_(model[0].bias, -100)
+    assert "all values are 0: nothing was compared" in str(made(model, IMAGE_1, 1).certificate)
+    nn.init.constant_(model[0].bias, float("nan"))
+    with pytest.raises(DensifyError, match=r"must give finite values.*'output' are not"):
+        made(model, IMAGE_1, 1)
+
+
+def test_a_module_called_on_its_own_result_is_told() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.down = nn.Conv2d(1, 1, 3, 2, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.down(self.down(x))
+            return out
+
+    with pytest.raises(DensifyError, match=r"'down': called on maps of different strides"):
+        made(Twice().eval(), IMAGE_1, 1)
+    result = densified(Twice().eval(), IMAGE_1, Wish(1), as_graph=True)
+    assert result.certificate.error < 1e-12

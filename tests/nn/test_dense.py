@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import pickle
 from collections.abc import Iterator
 
 import pytest
@@ -132,3 +133,19 @@ def test_dense_modules_pass_gradients_and_are_exported() -> None:
     assert all(p.grad is not None and p.grad.any() for p in net.parameters())
     exported = torch.export.export(net, (x,)).module()
     assert torch.equal(exported(x), wanted)
+
+
+def test_computed_weights_can_be_taken_off_again() -> None:
+    conv = torch.nn.utils.parametrizations.weight_norm(nn.Conv1d(1, 2, 2, stride=2))
+    x = torch.rand(1, 1, 9)
+    coarse = conv(x)
+    on_dense(conv, before=(1,), after=(2,))
+    dense = conv(x)
+    torch.testing.assert_close(dense[..., ::2], coarse)
+    torch.testing.assert_close(copy.deepcopy(conv)(x), dense)
+    with pytest.raises(RuntimeError, match="parametrized modules"):
+        pickle.dumps(conv)
+    torch.nn.utils.parametrize.remove_parametrizations(conv, "weight")
+    torch.testing.assert_close(conv(x), dense)
+    assert isinstance(conv.weight, nn.Parameter)
+    torch.testing.assert_close(pickle.loads(pickle.dumps(conv))(x), dense)

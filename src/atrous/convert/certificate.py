@@ -64,6 +64,7 @@ class Compared:
         dense: those in the dense model.
         density: dense positions per position, per axis.
         error: largest difference on the grid, as a share of the largest value.
+        blank: whether all values are 0, so that nothing is compared.
     """
 
     node: str
@@ -71,9 +72,12 @@ class Compared:
     dense: tuple[int, ...]
     density: Densities
     error: float
+    blank: bool = False
 
     def __str__(self) -> str:
         sizes = (" x ".join(map(str, lengths)) for lengths in (self.coarse, self.dense))
+        if self.blank:
+            return f"{self.node}: {' -> '.join(sizes)}, all values are 0: nothing was compared"
         return f"{self.node}: {' -> '.join(sizes)}, differs by {_tiny(self.error)} on the grid"
 
 
@@ -189,6 +193,7 @@ class Certificate(Shown):
                     "dense": list(entry.dense),
                     "density": list(entry.density),
                     "error": entry.error,
+                    "blank": entry.blank,
                 }
                 for entry in self.compared
             ],

@@ -145,7 +145,8 @@ def compare(point: Point, before: Run, after: Run) -> Compared:
             grid = grid[(slice(None),) * (axis + grid.dim()) + (slice(None, None, r),)]
         lengths = [tuple(t.shape[axis] for axis in point.axes) for t in (coarse, dense)]
         error = share(grid, coarse)
-        found.append(Compared(point.label, lengths[0], lengths[1], point.density, error))
+        blank = coarse.numel() > 0 and not coarse.any()
+        found.append(Compared(point.label, lengths[0], lengths[1], point.density, error, blank))
     # Of several tensors that a module gives, the one whose grid has the same lengths.
     fitting = [entry for entry in found if entry.error < inf]
     if fitting:

@@ -206,14 +206,21 @@ class Planner:
         return Change(path, how, before.density, after.density, stride, axes, nodes)
 
     def _borders(self, path: str) -> tuple[Side, Side | None] | None:
-        """How what a module reads and gives lies; None if not all of it lies alike.
+        """How what a module reads and gives lies; None if not all of it lies alike, in all calls.
 
         Its result has no side where it holds no positions, and all that reads it is as it was.
         """
-        inside = [
-            n for n in self.program.nodes.values()
-            if n.call is not None and (not path or path in _modules(n))
-        ]  # fmt: skip
+        nodes = [n for n in self.program.nodes.values() if n.call is not None]
+        calls: dict[str, list[Node]] = {"": nodes} if not path else {}
+        for node in nodes:
+            for call in node.place.calls:
+                if path and call.partition("@")[0] == path:
+                    calls.setdefault(call, []).append(node)
+        found = {self._borders_of(inside) for inside in calls.values()}
+        return found.pop() if len(found) == 1 else None
+
+    def _borders_of(self, inside: Sequence[Node]) -> tuple[Side, Side | None] | None:
+        """The same of the nodes of a single call."""
         names = {node.name for node in inside}
         entering = {o.name for node in inside for o in node.operands if o.name not in names}
         leaving = {
@@ -339,10 +346,6 @@ class Planner:
             if any(r > 1 for r in dense) and not any(r > 1 for r in mine):
                 return True
         return False
-
-
-def _modules(node: Node) -> tuple[str, ...]:
-    return tuple(call.partition("@")[0] for call in node.place.calls)
 
 
 def _too_wide(windows: Sequence[Window], density: Densities) -> bool:

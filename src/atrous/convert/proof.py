@@ -48,6 +48,12 @@ def certified(
     at = found.points
     trials = _trials(model, x, found, sizes)
     args, kwargs, before = _first_run(tried, trials, at)
+    for point in at:
+        if not all(bool(torch.isfinite(value).all()) for value in before.at(point)):
+            raise DensifyError(
+                f"model must give finite values on random input to be compared, but those of "
+                f"{point.label!r} are not. Look for weights that are infinite or no numbers."
+            )
     after = _dense_run(tried, found.plan, args, kwargs, at)
     compared = tuple(compare(point, before, after) for point in at)
     told = {point.label for point in at if point.path is None}

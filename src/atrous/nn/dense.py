@@ -19,6 +19,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 from torch.utils._pytree import keystr, tree_map_only, tree_map_with_path
 
 _max: Callable[[int, int], int] = torch.sym_max
@@ -99,7 +100,7 @@ class InPhases(nn.Module):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Saved by the class it was made of."""
-        return _blank, (InPhases, type(self).__mro__[2]), self.__dict__
+        return _reduced(InPhases, self, protocol)
 
 
 def in_phases(
@@ -183,7 +184,7 @@ class OnDense(nn.Module):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Saved by the class it was made of."""
-        return _blank, (OnDense, type(self).__mro__[2]), self.__dict__
+        return _reduced(OnDense, self, protocol)
 
 
 def on_dense(conv: nn.Module, before: Sequence[int], after: Sequence[int]) -> None:
@@ -227,7 +228,12 @@ def _sides(conv: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 def _mix(what: Any, module: nn.Module, density: Density) -> None:
     kind: Any = type(module)
-    module.__class__ = _mixed(what, kind)
+    if is_parametrized(module) and kind.__name__ == f"Parametrized{kind.__bases__[0].__name__}":
+        # The class that computes weights stays the outermost, so that it can be taken off again.
+        own = {k: v for k, v in kind.__dict__.items() if k not in ("__dict__", "__weakref__")}
+        module.__class__ = type(kind.__name__, (_mixed(what, kind.__bases__[0]),), own)
+    else:
+        module.__class__ = _mixed(what, kind)
     module.__dict__["_density"] = density
 
 
@@ -235,6 +241,14 @@ def _mix(what: Any, module: nn.Module, density: Density) -> None:
 def _mixed(what: Any, kind: Any) -> Any:
     """A class of a module's kind that is dense in some way."""
     return type(kind.__name__, (what, kind), {"__module__": kind.__module__})
+
+
+def _reduced(what: Any, module: nn.Module, protocol: Any) -> Any:
+    kinds = type(module).__mro__
+    if kinds[1] is not what:
+        # Of a class that computes weights, which PyTorch does not save.
+        return nn.Module.__reduce_ex__(module, protocol)
+    return _blank, (what, kinds[2]), module.__dict__
 
 
 def _blank(what: Any, kind: Any) -> Any:
