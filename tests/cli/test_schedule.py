@@ -120,6 +120,17 @@ def test_families_take_their_options(capsys: pytest.CaptureFixture[str]) -> None
     assert "def wavenet(" in capsys.readouterr().out
 
 
+def test_rates_too_wide_for_a_map_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    # Two of three taps of rate 36 are padding wherever it stands on 33 positions.
+    arguments = ("--family", "aspp", "--rates", "12,24,36", "--map-size", "33")
+    assert call(*arguments) == 0
+    last = capsys.readouterr().out.rstrip().splitlines()[-1].split()
+    assert last[0] == "36" and last[-1] == "2"
+    assert call(*arguments, "--json") == 0
+    told = json.loads(capsys.readouterr().out)["pyramid"]["on_map"]
+    assert [own["dead_taps"] for own in told] == [0, 0, 2]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

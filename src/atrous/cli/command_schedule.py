@@ -16,7 +16,7 @@ from atrous.graph.program import nearest
 from atrous.report.json.layout import as_json as as_json_text
 from atrous.report.json.schedule import family_to_dict, impossible_to_dict
 from atrous.report.text.progress import working
-from atrous.report.text.schedule import family_table, layer_table
+from atrous.report.text.schedule import branch_table, family_table, layer_table
 
 
 def register(app: typer.Typer) -> None:
@@ -190,9 +190,12 @@ def _show_family(
         typer.echo(as_json_text(family_to_dict(made, map_size)))
     else:
         console.print(made)
-        if map_size is not None and not isinstance(made, Pyramid):
+        if map_size is not None:
             console.print()
-            console.print(layer_table(made, map_size))
+            if isinstance(made, Pyramid):
+                console.print(branch_table(made, map_size))
+            else:
+                console.print(layer_table(made, map_size))
 
 
 def _field(text: str | None) -> int | tuple[int, int] | None:

@@ -10,6 +10,7 @@ from math import prod
 
 import numpy as np
 
+from atrous.design.schedule.chain import OnMap, Schedule
 from atrous.geometry.taps import Counts
 from atrous.shown import Shown, as_text
 
@@ -94,6 +95,21 @@ class Pyramid(Shown):
     def start(self) -> int:
         """The first position read along each axis, counted from the output's own."""
         return min(tap[0] for tap in self.taps)
+
+    def on_map(self, length: int) -> tuple[OnMap, ...]:
+        """What every rate reads on a map of `length` positions: how much of it is padding.
+
+        Args:
+            length: positions of the map along an axis.
+
+        Raises:
+            ValueError: if the length is less than 1.
+
+        Example:
+            >>> [own.dead for own in Pyramid(3, (12, 24, 36)).on_map(33)]
+            [0, 0, 2]
+        """
+        return tuple(Schedule((self.kernel,), (rate,)).on_map(length)[0] for rate in self.rates)
 
     def backbone(self) -> int:
         """The smallest field without holes of what is read that leaves no holes behind this.

@@ -32,16 +32,22 @@ def schedule_to_dict(own: Schedule, map_size: int | None = None) -> dict[str, An
         "hdc": own.hdc,
         "padding": [list(sides) for sides in own.padding],
     }
-    if map_size is not None:
-        found["on_map"] = [
+    return found | _on_map(own, map_size)
+
+
+def _on_map(own: Schedule | Pyramid, map_size: int | None) -> dict[str, Any]:
+    if map_size is None:
+        return {}
+    return {
+        "on_map": [
             {"length": one.length, "padding_share": float(one.share), "dead_taps": one.dead}
             for one in own.on_map(map_size)
         ]
-    return found
+    }
 
 
-def pyramid_to_dict(own: Pyramid) -> dict[str, Any]:
-    """Branches side by side, with what they read."""
+def pyramid_to_dict(own: Pyramid, map_size: int | None = None) -> dict[str, Any]:
+    """Branches side by side, with what they read; what falls on padding, where a map is named."""
     return {
         "name": own.name,
         "kernel": own.kernel,
@@ -52,13 +58,14 @@ def pyramid_to_dict(own: Pyramid) -> dict[str, Any]:
         "read": own.read,
         "density": own.density,
         "backbone": own.backbone(),
+        **_on_map(own, map_size),
     }
 
 
 def family_to_dict(own: Schedule | Pyramid, map_size: int | None = None) -> dict[str, Any]:
     """A named schedule, with a schema version."""
     if isinstance(own, Pyramid):
-        return {"schema": SCHEMA, "pyramid": pyramid_to_dict(own)}
+        return {"schema": SCHEMA, "pyramid": pyramid_to_dict(own, map_size)}
     return {"schema": SCHEMA, "schedule": schedule_to_dict(own, map_size)}
 
 

@@ -201,6 +201,17 @@ def layer_table(schedule: Schedule, map_size: int | None = None) -> Table:
     return table
 
 
+def branch_table(pyramid: Pyramid, map_size: int) -> Table:
+    """One line per rate: how much of what it reads on a map is padding."""
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    for title in ("rate", "map", "padding", "dead taps"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for rate, own in zip(pyramid.rates, pyramid.on_map(map_size), strict=True):
+        cells = (rate, f"{own.length:,}", share(float(own.share)), own.dead or "")
+        table.add_row(*map(str, cells))
+    return table
+
+
 def beside_table(plan: Plan, width: int) -> Table:
     """The plan and what comes next, a line each; with a picture of its routes if there is room."""
     table = Table(header_style="bold", box=None, pad_edge=False)
