@@ -113,6 +113,7 @@ class Certificate(Shown):
         axes: of each of these, the axes of positions.
         compared: one entry per value that was to become dense.
         outputs: by label of an output without positions, the largest difference as a share.
+        again: shapes of other inputs on which values are equal too; () if there were none.
         pooled: places on the way to a compared value that read all dense positions.
         resized: places behind a compared value that bring its dense positions to another size.
         coarser: where what a compared value is made of lies further apart, though it does not.
@@ -130,6 +131,7 @@ class Certificate(Shown):
     axes: tuple[tuple[int, ...], ...]
     compared: tuple[Compared, ...]
     outputs: Mapping[str, float] = field(default_factory=dict)
+    again: tuple[tuple[int, ...], ...] = ()
     pooled: tuple[str, ...] = ()
     resized: tuple[str, ...] = ()
     coarser: str = ""
@@ -145,11 +147,13 @@ class Certificate(Shown):
     @property
     def size(self) -> str:
         """The shapes of the inputs, as text."""
-        return ", ".join("x".join(map(str, shape)) for shape in self.shapes)
+        return _sizes(self.shapes)
 
     def told(self) -> list[str]:
         """All but the changes, a sentence each."""
         told = f"compared on random input {self.size} in float64, with no weight zero"
+        if self.again:
+            told += f", and on {_sizes(self.again)}"
         if self.fields:
             told += "; with the model with steps in place of the pools that were left out"
         lines = [told, *map(str, self.compared)]
@@ -198,6 +202,7 @@ class Certificate(Shown):
                 for entry in self.compared
             ],
             "outputs": dict(self.outputs),
+            "again": [list(shape) for shape in self.again],
             "pooled": list(self.pooled),
             "resized": list(self.resized),
             "coarser": self.coarser,
@@ -219,6 +224,10 @@ class Certificate(Shown):
             ],
             "valid_for": self.valid_for,
         }
+
+
+def _sizes(shapes: tuple[tuple[int, ...], ...]) -> str:
+    return ", ".join("x".join(map(str, shape)) for shape in shapes)
 
 
 def _tiny(share: float) -> str:

@@ -77,7 +77,7 @@ def certified(
     if wish.pooling == "grid" or ought:
         _check(certificate, found, tried, (args, kwargs))
         _check_outputs(certificate, found, tried, (args, kwargs))
-        _check_again(certificate, found, tried, trials)
+        certificate = replace(certificate, again=_again(certificate, found, tried, trials))
     if not way:
         return certificate
     other: Pooling = "all" if wish.pooling == "grid" else "grid"
@@ -162,13 +162,13 @@ def _check_outputs(
     )
 
 
-def _check_again(
+def _again(
     certificate: Certificate,
     found: Study,
     tried: nn.Module,
     trials: Iterator[tuple[tuple[Any, ...], dict[str, Any]]],
-) -> None:
-    """Check that values are equal on the grid at the next size, if the model runs on it.
+) -> tuple[tuple[int, ...], ...]:
+    """Check that values are equal on the grid at the next size too, if the model runs on it.
 
     On maps of odd lengths the last dense position may lie on the grid: what is laid from end to
     end, as coordinates are, is equal there and nowhere else.
@@ -181,7 +181,7 @@ def _check_again(
         try:
             before = run(tried, args, kwargs, at)
         except Exception:
-            return
+            return ()
         after = _dense_run(tried, found.plan, args, kwargs, at)
         leaves = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         other = replace(
@@ -195,6 +195,8 @@ def _check_again(
         )
         _check(other, found, tried, (args, kwargs))
         _check_outputs(other, found, tried, (args, kwargs))
+        return other.shapes
+    return ()
 
 
 def _is_single(model: nn.Module, given: tuple[tuple[Any, ...], dict[str, Any]]) -> bool:
