@@ -78,8 +78,3 @@ def _set(module: Any, change: Change) -> None:
     if isinstance(module.padding, str):
         return
     module.padding = tuple(window.left for window in dense)
-    if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-        # What padding modes other than zeros read instead.
-        module._reversed_padding_repeated_twice = [
-            p for p in reversed(module.padding) for _ in range(2)
-        ]
