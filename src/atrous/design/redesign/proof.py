@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from torch import nn
 
+from atrous.analysis.stretches import between
 from atrous.design.redesign.goals import Goal
 from atrous.design.redesign.offsets import Offsets
 from atrous.graph.program import Program
@@ -55,6 +56,32 @@ def broken(
             if end.kind == "holes":
                 return f"{end.node.label!r} still has {len(end.cover.holes):,} holes"
             return f"the layers before {end.node.label!r} still never mix"
+    return ""
+
+
+def broken_stretch(after: Program, goals: Iterable[Goal], *, smaller: bool = False) -> str:
+    """What of stretches that must have no holes is not as it must be; "" if all is.
+
+    Args:
+        after: the captured changed model.
+        goals: the stretches, of the model as it was.
+        smaller: whether their fields may be smaller than they were.
+    """
+    for goal in goals:
+        ends = [after.nodes.get(node.name) for node in (goal.source, goal.node)]
+        first, last = ends
+        told = f"the layers from {goal.source.label!r} to {goal.node.label!r}"
+        if first is None or last is None or first.label != goal.source.label:
+            return f"{told} are not the same"
+        inner = between(after, first, last)
+        nodes = inner.nodes[last.name], inner.nodes[first.name]
+        other = Goal("mixed", inner, *nodes, goal.axes, goal.output)
+        if not other.cover.read.all():
+            return f"{told} leave {len(other.cover.holes):,} holes"
+        for axis, own in goal.local.items():
+            theirs = other.local.get(axis)
+            if theirs is None or (theirs.size < own.size and not smaller):
+                return f"{told} see less along axis {axis}"
     return ""
 
 
