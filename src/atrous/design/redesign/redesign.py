@@ -17,7 +17,14 @@ from atrous.design.redesign.layers import Layer, layers_of, tied
 from atrous.design.redesign.levers import Layers, Levers, Wanted
 from atrous.design.redesign.nearby import alike, near, read_shape
 from atrous.design.redesign.problem import Choice, Problem
-from atrous.design.redesign.proof import broken, broken_stretch, moved_alike, paired, same_weights
+from atrous.design.redesign.proof import (
+    broken,
+    broken_ends,
+    broken_stretch,
+    moved_alike,
+    paired,
+    same_weights,
+)
 from atrous.design.redesign.reasons import reason
 from atrous.design.redesign.search import Solutions, solved
 from atrous.graph.capture import Inputs, capture
@@ -345,6 +352,8 @@ class _Work:
             self.failed.append(str(error).splitlines()[0])
             return None
         wrong = broken(self.program, after, self.goals, reached, smaller=self.smaller)
+        if not wrong:
+            wrong = broken_ends(self.goals, reached, [change[:2] for change in changes])
         if not wrong and self.whole:
             wrong = broken_stretch(after, filter(self._is_whole, self.goals), smaller=self.smaller)
         if not wrong and not same_weights(self.model, made):
@@ -410,7 +419,8 @@ class _Work:
                     told = told or bool(windows)
                     if not moved_alike(line.offsets(windows), new.offsets(), anywhere=free):
                         return False
-        return told
+        own = [(layer, wanted) for layer in layers]
+        return told and not broken_ends(self.goals, reached, own)
 
     def _cut_behind(self, layers: Layers, edits: Sequence[Edit], after: Program) -> bool:
         """Whether what a layer pads by itself is cut behind it: cut in front instead, the middle of
