@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import atrous
+from atrous.design.redesign.layers import layers_of
+from atrous.graph.capture import capture
 
 
 class Trunk(nn.Module):
@@ -99,3 +101,33 @@ def test_gates_are_mended_at_the_same_field() -> None:
     assert sorted(f.dilation[0] for f in mended.f) == [1, 2, 4]  # type: ignore[index]
     assert [f.dilation for f in mended.f] == [g.dilation for g in mended.g]
     assert [(d,) for d in mended.dilations] == [f.dilation for f in mended.f]
+
+
+class Literal(nn.Module):
+    """Two calls in one line, or one in a loop."""
+
+    def __init__(self, *, loop: bool) -> None:
+        super().__init__()
+        self.loop = loop
+        self.w = nn.Parameter(torch.ones(1, 1, 3))
+        self.v = nn.Parameter(torch.ones(1, 1, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.loop:
+            for w in (self.w, self.v):
+                x = F.conv1d(x, w, padding=2, dilation=2)
+            return x
+        return F.conv1d(F.conv1d(x, self.w, padding=2, dilation=2), self.v, padding=2, dilation=2)
+
+
+@pytest.mark.parametrize(("loop", "count"), [(False, 2), (True, 1)])
+def test_calls_in_one_line_are_layers_and_those_of_a_loop_are_one(loop: bool, count: int) -> None:
+    model = Literal(loop=loop)
+    program = capture(model, torch.zeros(1, 1, 32))
+    assert len(layers_of(program, model, program.nodes)) == count
+
+
+def test_calls_in_one_line_are_not_said_to_read_too_little() -> None:
+    # 1 + 2 (2 + 2) = 9 = 3 ** 2: dilations 1 and 3 would do.
+    with pytest.raises(atrous.RedesignError, match=r"'conv1d'.*'conv1d_1'"):
+        atrous.redesign(Literal(loop=False), (1, 1, 32))

@@ -67,7 +67,10 @@ def layers_of(program: Program, model: nn.Module, names: Iterable[str]) -> tuple
     modules = dict(model.named_modules(remove_duplicate=False))
     wanted = set(names)
     groups: dict[tuple[object, ...], list[Node]] = {}
+    seen: dict[tuple[object, ...], int] = {}
     for name, node in program.nodes.items():
+        at = (node.place.calls, node.place.source, node.kind)
+        seen[at] = seen.get(at, -1) + 1
         if name not in wanted or not isinstance(node.description, Local):
             continue
         windows = node.description.windows
@@ -77,8 +80,10 @@ def layers_of(program: Program, model: nn.Module, names: Iterable[str]) -> tuple
         if has_dilation(module):
             groups.setdefault((id(module),), []).append(node)
         elif module is not None:
-            # A call of a function: each line of code is one, whatever the module is called for.
-            key = (id(module), node.place.source, tuple(windows.items()))
+            # A call of a function: each place in the code is one, whatever the module is called
+            # for. Of several in a line, loops around it call one after the other.
+            turn = seen[at] % max(node.place.code.count(f"{node.kind}("), 1)
+            key = (id(module), node.place.source, turn, tuple(windows.items()))
             groups.setdefault(key, []).append(node)
     found = []
     for nodes in groups.values():
