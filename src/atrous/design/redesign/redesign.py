@@ -10,7 +10,6 @@ from typing import Any
 from torch import nn
 
 from atrous.analysis.coverage.blame import windowed_reads
-from atrous.design.redesign.copies import copied
 from atrous.design.redesign.edits import Edit, make
 from atrous.design.redesign.goals import Goal, goals_of
 from atrous.design.redesign.layers import Layer, layers_of, tied
