@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -96,3 +97,35 @@ def test_json_holds_findings_before_and_after(capsys: pytest.CaptureFixture[str]
     assert data["schema"] == "atrous.redesign/1"
     assert [f["code"] for f in data["lint"]["before"]["findings"]] == ["ATR105"]
     assert data["lint"]["after"]["findings"] == []
+
+
+def test_the_suggestion_of_lint_is_what_redesign_does(
+    capsys: pytest.CaptureFixture[str], here: Path
+) -> None:
+    (here / "net.py").write_text(NET.replace("Net(2, 2)", "Net(2, 2, 4)"))
+    assert call("lint", "net.py:holey", "--input", "1x64", "--fix") == 0
+    told = capsys.readouterr().out
+    # 1 + 2 (2 + 2 + 4) = 17 = 1 + 2 (1 + 3 + 4): two layers change by one each.
+    assert "dilations = (1, 3, 4)" in told
+    assert "model.layers[0].dilation = (1,)" in told
+    assert "model.layers[1].dilation = (3,)" in told
+    assert "every 2nd position" in told
+    code = told[told.index("the changes as code:") :].splitlines()[1:]
+    assert code == [line.rstrip() for line in code]
+
+
+def test_json_has_a_line_per_list_of_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    call("lint", "net.py:holey", "--input", "1x64", "--fix", "--json")
+    told = capsys.readouterr().out
+    assert '"kernel_size": [3]' in told
+    assert json.loads(told)["schema"] == "atrous.redesign/1"
+
+
+def test_a_script_for_another_model_says_what_is_missing(
+    capsys: pytest.CaptureFixture[str], here: Path
+) -> None:
+    call("lint", "net.py:holey", "--input", "1x64", "--fix-to", "fix.py")
+    space: dict[str, Any] = {}
+    exec((here / "fix.py").read_text(), space)
+    with pytest.raises(ValueError, match=r"a Net with 'layers.0.dilation', got a Conv1d without"):
+        space["apply"](torch.nn.Conv1d(1, 1, 3))

@@ -123,6 +123,32 @@ def least_repairs(
     return Repairs((), False)
 
 
+def repaired(
+    layers: Sequence[Tapped], *, larger: int = 16, budget: int = 20_000
+) -> tuple[int, ...] | None:
+    """The least change that leaves no holes in the span of a chain, or in the next larger one.
+
+    Args:
+        layers: the chain, in any order.
+        larger: positions that the span may grow by.
+        budget: states to look at, of every span.
+
+    Returns:
+        The dilations; None where none were found.
+
+    >>> repaired([Tapped(3, 2), Tapped(3, 2), Tapped(3, 4)]), repaired([Tapped(3, 9)] * 2)
+    ((1, 3, 4), None)
+    """
+    own = 1 + sum((layer.kernel_size - 1) * layer.apart for layer in layers)
+    for span in range(own, min(own + larger, most_span(layers)) + 1):
+        tried = least_repairs(layers, span=span, budget=budget)
+        if tried.found:
+            return tried.found[0]
+        if not tried.is_complete:
+            return None
+    return None
+
+
 Balance = tuple[int, ...]
 """Per kind of layer, how many were taken out and not yet put back; negative where more are back."""
 

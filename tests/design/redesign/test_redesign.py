@@ -331,7 +331,7 @@ def test_it_shows_itself_and_is_saved_as_data(tmp_path: Any) -> None:
     for part in (
         "2 layers changed; no smaller change does it",
         "2 → 1",
-        "every 2. position",
+        "every 2nd position",
         "ATR105 interleaved",
         "no findings",
         "model[2].padding = (3,)",

@@ -36,16 +36,23 @@ class _Way:
 def longest_chain(line: Line, layers: Mapping[str, Layer]) -> Chain:
     """The way that spans most.
 
+    Layers that read one padded value, with one window, count as one: each reads what all read.
+
     Args:
         line: the program along one axis.
         layers: by node, the layer it is a call of.
     """
+    first: dict[object, str] = {}
+    same: dict[str, str] = {}
+    for name, layer in layers.items():
+        if layer.pads and len(layer.names) == 1:
+            same[name] = first.setdefault((layer.pads, tuple(layer.windows.items())), name)
     ways = {line.source: _Way(Fraction(1), Fraction(1), (), True)}
     for name in reversed(line.order):
         if name == line.source:
             continue
         mine = [
-            _through(line, name, k, ways[step.source])
+            _through(line, name, same.get(name, name), k, ways[step.source])
             for k, step in enumerate(line.steps[name])
             if step.source in ways
         ]
@@ -55,13 +62,13 @@ def longest_chain(line: Line, layers: Mapping[str, Layer]) -> Chain:
     return Chain(dict(last.layers), last.is_all)
 
 
-def _through(line: Line, name: str, number: int, way: _Way) -> _Way:
+def _through(line: Line, name: str, called: str, number: int, way: _Way) -> _Way:
     step = line.steps[name][number]
     window = line.windows.get(name)
     if window is not None:
         layers = way.layers
         if window.kernel_size > 1:
-            layers = (*layers, (name, way.jump))
+            layers = (*layers, (called, way.jump))
         span = way.span + (window.span - 1) * way.jump
         return _Way(span, way.jump * window.stride, layers, way.is_all)
     jump = way.jump * Fraction(step.step, len(step.rows))

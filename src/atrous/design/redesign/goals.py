@@ -61,6 +61,12 @@ class Goal:
         return bool(cover.read.all())
 
     @cached_property
+    def is_whole(self) -> bool:
+        """Whether a change is to leave it no holes, if that can be had: a stretch that never mixes
+        is mended, and one that has none keeps that."""
+        return self.kind == "holes" or not self.is_met or bool(self.cover.read.all())
+
+    @cached_property
     def phase_holes(self) -> int:
         """Holes that outputs of any phase have along single axes, borders aside."""
         read = (line.offsets() for lines in self.lines.values() for line in lines)

@@ -30,6 +30,7 @@ class Layer:
         anchors: by axis, which tap stays at its place when the dilation changes, counted from the
             first; None where nothing tells.
         padded: whether something is padded for it; the map shrinks otherwise.
+        pads: the values before it that its padding is in.
         is_module: whether it is a module of its own, with a dilation of its own.
         place: `file:line` of the call.
     """
@@ -40,6 +41,7 @@ class Layer:
     windows: Mapping[int, Window]
     anchors: Mapping[int, Fraction | None]
     padded: bool
+    pads: frozenset[str]
     is_module: bool
     place: str
 
@@ -65,7 +67,10 @@ def layers_of(program: Program, model: nn.Module, names: Iterable[str]) -> tuple
     modules = dict(model.named_modules(remove_duplicate=False))
     wanted = set(names)
     groups: dict[tuple[object, ...], list[Node]] = {}
+    seen: dict[tuple[object, ...], int] = {}
     for name, node in program.nodes.items():
+        at = (node.place.calls, node.place.source, node.kind)
+        seen[at] = seen.get(at, -1) + 1
         if name not in wanted or not isinstance(node.description, Local):
             continue
         windows = node.description.windows
@@ -75,8 +80,10 @@ def layers_of(program: Program, model: nn.Module, names: Iterable[str]) -> tuple
         if has_dilation(module):
             groups.setdefault((id(module),), []).append(node)
         elif module is not None:
-            # A call of a function: each line of code is one, whatever the module is called for.
-            key = (id(module), node.place.source, tuple(windows.items()))
+            # A call of a function: each place in the code is one, whatever the module is called
+            # for. Of several in a line, loops around it call one after the other.
+            turn = seen[at] % max(node.place.code.count(f"{node.kind}("), 1)
+            key = (id(module), node.place.source, turn, tuple(windows.items()))
             groups.setdefault(key, []).append(node)
     found = []
     for nodes in groups.values():
@@ -89,7 +96,7 @@ def layers_of(program: Program, model: nn.Module, names: Iterable[str]) -> tuple
         ):
             continue
         told = {axis: _anchor(program, nodes, axis, window) for axis, window in windows.items()}
-        anchors = {axis: anchor for axis, (anchor, _) in told.items()}
+        anchors = {axis: anchor for axis, (anchor, *_) in told.items()}
         found.append(
             Layer(
                 first.label,
@@ -97,7 +104,8 @@ def layers_of(program: Program, model: nn.Module, names: Iterable[str]) -> tuple
                 tuple(node.name for node in nodes),
                 windows,
                 anchors,
-                any(padded for _, padded in told.values()),
+                any(padded for _, padded, _ in told.values()),
+                frozenset(pad for *_, pads in told.values() for pad in pads),
                 has_dilation(modules.get(first.place.module)),
                 first.place.source,
             )
@@ -116,13 +124,15 @@ def has_dilation(module: Any) -> bool:
 
 def _anchor(
     program: Program, nodes: Iterable[Node], axis: int, window: Window
-) -> tuple[Fraction | None, bool]:
-    """Which tap stays, and whether padding tells it."""
-    padded = {_anchor_of(program, node, axis, window) for node in nodes}
+) -> tuple[Fraction | None, bool, set[str]]:
+    """Which tap stays, whether padding tells it, and the values before it that pad it."""
+    told = {_anchor_of(program, node, axis, window) for node in nodes}
+    padded = {anchor for anchor, _ in told}
     if padded != {None}:
-        return (padded.pop() if len(padded) == 1 else None), True
+        pads = {pad for anchor, pad in told if anchor is not None and pad}
+        return (padded.pop() if len(padded) == 1 else None), True, pads
     cut = {_cut_beside(program, node, axis, window) for node in nodes}
-    return (cut.pop() if len(cut) == 1 else None), False
+    return (cut.pop() if len(cut) == 1 else None), False, set()
 
 
 def _cut_beside(program: Program, node: Node, axis: int, window: Window) -> Fraction | None:
@@ -140,10 +150,13 @@ def _cut_beside(program: Program, node: Node, axis: int, window: Window) -> Frac
     return None
 
 
-def _anchor_of(program: Program, node: Node, axis: int, window: Window) -> Fraction | None:
+def _anchor_of(
+    program: Program, node: Node, axis: int, window: Window
+) -> tuple[Fraction | None, str]:
     """What is padded before the first tap, its own padding and that of the values before it, in
-    dilations."""
+    dilations; and the value before it that pads."""
     left = window.left
+    pad = ""
     at: Node | None = node
     own = axis
     while at is not None and not left:
@@ -157,6 +170,7 @@ def _anchor_of(program: Program, node: Node, axis: int, window: Window) -> Fract
             if shift is None or shift > 0:
                 break
             left -= shift
+            pad = at.name if shift else ""
         before = program.nodes[name]
         description = before.description
         slides = isinstance(description, Local) and any(
@@ -166,7 +180,17 @@ def _anchor_of(program: Program, node: Node, axis: int, window: Window) -> Fract
             break
         own, at = link.axis, before
     anchor = Fraction(left, window.dilation)
-    return anchor if 0 < anchor <= window.kernel_size - 1 else None
+    return (anchor if 0 < anchor <= window.kernel_size - 1 else None), pad
+
+
+def tied(layers: Iterable[Layer]) -> list[frozenset[str]]:
+    """Labels of layers that read one padded value, and so must keep one dilation."""
+    found: dict[object, list[str]] = {}
+    for layer in layers:
+        if layer.pads:
+            key = (layer.pads, tuple(layer.windows.items()))
+            found.setdefault(key, []).append(layer.label)
+    return [frozenset(labels) for labels in found.values() if len(labels) > 1]
 
 
 def shift_of(relation: Relation) -> int | None:

@@ -5,15 +5,19 @@ Away from borders, and without regard to channels: what a search tries, not what
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import gcd
 from typing import Literal, NamedTuple
+
+import numpy as np
 
 from atrous.geometry.primitives import Window
 from atrous.geometry.relation import Relation
 from atrous.graph.program import Node, Program
 from atrous.graph.rule import Local, Read
+
+_NOTHING = np.array([], dtype=np.int64)
 
 
 class Offsets(NamedTuple):
@@ -67,6 +71,7 @@ class _Step:
     source: str
     step: int
     rows: tuple[tuple[int, ...], ...]
+    relation: Relation
 
     def back(self, own: Offsets) -> Offsets | None:
         if len(self.rows) == 1:
@@ -148,6 +153,37 @@ class Line:
                     known[step.source] = back if before is None else united(before, back)
         return known.get(self.source)
 
+    def read_at(self, output: int, windows: Mapping[str, Window] | None = None) -> frozenset[int]:
+        """What one output really reads of the source: nothing of padding, whatever it is part of.
+
+        Args:
+            output: its position.
+            windows: by value, the window to be used in place of its own.
+        """
+        other = windows or {}
+        known = {self.target: np.array([output], dtype=np.int64)}
+        for name in self.order:
+            own = known.pop(name, _NOTHING)
+            if name == self.source:
+                return frozenset(own.tolist())
+            new = other.get(name)
+            for step in self.steps[name]:
+                relation = step.relation
+                if new is not None:
+                    taps = [a * new.dilation - new.left for a in range(new.kernel_size)]
+                    relation = Relation.of(
+                        relation.outputs, relation.inputs, [taps], step=new.stride
+                    )
+                _, read, _ = relation.reads(own)
+                known[step.source] = np.union1d(known.get(step.source, _NOTHING), read)
+        return frozenset()
+
+    def is_plain(self, names: Iterable[str]) -> bool:
+        """Whether values read the same at the ends of a map as elsewhere: by padding with zeros,
+        not by one that reflects or wraps around."""
+        steps = (step for name in names for step in self.steps.get(name, ()))
+        return all(len(step.relation.exceptional) == 0 for step in steps)
+
 
 def line_of(
     program: Program, target: Node, axis: int, source: Node, wanted: int, *, at: int | None = None
@@ -225,4 +261,4 @@ def _along(read: Read, axis: int) -> tuple[int, Relation] | Literal["cut"] | Non
 
 def _step(source: str, relation: Relation) -> _Step:
     rows = tuple(tuple(int(tap) for tap in row) for row in relation.taps.rows())
-    return _Step(source, relation.step, rows)
+    return _Step(source, relation.step, rows, relation)

@@ -40,6 +40,8 @@ class Problem:
         ties: labels of layers that must have one dilation, as one number pads for all of them.
         also: what else must hold of a choice.
         smaller: whether fields may become smaller where no dilations keep them.
+        whole: whether stretches must have no holes and keep their fields too; else they only have
+            to mix.
     """
 
     goals: Sequence[Goal]
@@ -49,6 +51,7 @@ class Problem:
     ties: Sequence[Collection[str]] = ()
     also: Callable[[Choice], bool] | None = None
     smaller: bool = False
+    whole: bool = True
     known: dict[Choice, Reached] = field(default_factory=dict)
 
     @cached_property
@@ -126,7 +129,7 @@ class Problem:
         unmet, sizes = 0, []
         for goal, line in self.lines:
             read = line.offsets(windows) or Offsets(0, 1)
-            if goal.kind == "holes":
+            if self.is_whole(goal):
                 unmet += read.holes
                 sizes.append(read.span)
             else:
@@ -142,7 +145,11 @@ class Problem:
     def is_met(self, goal: Goal, line: Line) -> bool:
         """Whether a program along the axis is as it must be."""
         read = line.offsets() or Offsets(0, 1)
-        return read.holes == 0 if goal.kind == "holes" else read.factor < 2
+        return read.holes == 0 if self.is_whole(goal) else read.factor < 2
+
+    def is_whole(self, goal: Goal) -> bool:
+        """Whether a value must have no holes, and keep its field."""
+        return goal.kind == "holes" or (self.whole and goal.is_whole)
 
     def serves(self, choice: Choice) -> bool:
         """Whether a choice does what is asked, and makes no field smaller that must not be."""

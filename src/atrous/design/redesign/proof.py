@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from torch import nn
 
+from atrous.analysis.stretches import between
 from atrous.design.redesign.goals import Goal
+from atrous.design.redesign.layers import Layer
 from atrous.design.redesign.offsets import Offsets
 from atrous.graph.program import Program
 
@@ -55,6 +57,76 @@ def broken(
             if end.kind == "holes":
                 return f"{end.node.label!r} still has {len(end.cover.holes):,} holes"
             return f"the layers before {end.node.label!r} still never mix"
+    return ""
+
+
+def broken_ends(
+    goals: Sequence[Goal],
+    reached: Sequence[Goal],
+    changes: Sequence[tuple[Layer, Mapping[int, int]]],
+) -> str:
+    """What the first and the last outputs read that the dilations alone do not explain; "" if
+    nothing.
+
+    They have to read what the layers read there with the new dilations, of maps as long as they
+    were: what is padded and cut in the wrong place leaves the middle as it is, but lets the last
+    outputs read padding instead of values, or values that come of padding alone.
+
+    Args:
+        goals: what was asked of the model.
+        reached: the same, of the changed one.
+        changes: the layers that changed, with their dilations by axis.
+    """
+    if not all(layer.padded for layer, _ in changes):
+        # Maps shrink by other lengths, and no padding is read.
+        return ""
+    for goal, other in paired(goals, reached) or ():
+        for axis, lines in goal.lines.items():
+            line, new = lines[0], other.lines.get(axis, ())
+            if not new:
+                return f"{goal.node.label!r} is no single line along axis {axis}"
+            windows = {
+                name: layer.window(line.axis[name], dilations[line.axis[name]])
+                for layer, dilations in changes
+                for name in layer.names
+                if name in line.windows and line.axis[name] in dilations
+            }
+            pads = {pad for layer, _ in changes for pad in layer.pads}
+            if not line.is_plain({*pads, *windows}):
+                continue
+            length = goal.node.shape[line.axis[goal.node.name]]
+            for output, which in ((0, "first"), (length - 1, "last")):
+                if line.read_at(output, windows) != new[0].read_at(output):
+                    return (
+                        f"the {which} output of {goal.node.label!r} along axis {axis} reads other "
+                        "positions than the dilations alone make it read"
+                    )
+    return ""
+
+
+def broken_stretch(after: Program, goals: Iterable[Goal], *, smaller: bool = False) -> str:
+    """What of stretches that must have no holes is not as it must be; "" if all is.
+
+    Args:
+        after: the captured changed model.
+        goals: the stretches, of the model as it was.
+        smaller: whether their fields may be smaller than they were.
+    """
+    for goal in goals:
+        ends = [after.nodes.get(node.name) for node in (goal.source, goal.node)]
+        first, last = ends
+        told = f"the layers from {goal.source.label!r} to {goal.node.label!r}"
+        if first is None or last is None or first.label != goal.source.label:
+            return f"{told} are not the same"
+        inner = between(after, first, last)
+        nodes = inner.nodes[last.name], inner.nodes[first.name]
+        other = Goal("mixed", inner, *nodes, goal.axes, goal.output)
+        if not other.cover.read.all():
+            return f"{told} leave {len(other.cover.holes):,} holes"
+        for axis, own in goal.local.items():
+            theirs = other.local.get(axis)
+            if theirs is None or (theirs.size < own.size and not smaller):
+                return f"{told} see less along axis {axis}"
     return ""
 
 

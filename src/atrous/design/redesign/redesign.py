@@ -12,10 +12,18 @@ from torch import nn
 from atrous.analysis.coverage.blame import windowed_reads
 from atrous.design.redesign.edits import Edit, make
 from atrous.design.redesign.goals import Goal, goals_of
-from atrous.design.redesign.layers import Layer, layers_of
+from atrous.design.redesign.layers import Layer, layers_of, tied
 from atrous.design.redesign.levers import Layers, Levers, Wanted
+from atrous.design.redesign.nearby import alike, near, read_shape
 from atrous.design.redesign.problem import Choice, Problem
-from atrous.design.redesign.proof import broken, moved_alike, paired, same_weights
+from atrous.design.redesign.proof import (
+    broken,
+    broken_ends,
+    broken_stretch,
+    moved_alike,
+    paired,
+    same_weights,
+)
 from atrous.design.redesign.reasons import reason
 from atrous.design.redesign.search import Solutions, solved
 from atrous.graph.capture import Inputs, capture
@@ -143,6 +151,7 @@ class _Work:
     outputs: tuple[str, ...]
     node: Node | None
     smaller: bool
+    whole: bool = True
     stuck: dict[str, Layer] = field(default_factory=dict)
     ties: list[frozenset[str]] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
@@ -151,14 +160,18 @@ class _Work:
     def __post_init__(self) -> None:
         names = {name for goal in self.goals for name in goal.program.nodes}
         self.layers = layers_of(self.program, self.model, names)
+        self.ties += tied(self.layers)
         self.levers = Levers(self.model, self._works, self._around)
 
     def proven(self) -> Iterator[Redesign]:
         """Changed models that are as they must be, the least changed first."""
         while True:
             before = len(self.stuck) + len(self.ties)
-            for shy in (True, False):
+            for whole, shy in product((True, False), (True, False)):
+                if not whole and all(goal.kind == "holes" for goal in self.goals):
+                    break
                 found = False
+                self.whole = whole
                 for one in self._with(shy):
                     found = True
                     yield one
@@ -174,9 +187,7 @@ class _Work:
         self.last = []
         stuck = {*reserved, *self.stuck}
         for place in range(count):
-            problem = Problem(
-                self.goals, place, self.layers, stuck, self.ties, smaller=self.smaller
-            )
+            problem = self._problem(place, stuck)
             self.last.append((problem, solved(problem)))
         if not all(solutions.choices for _, solutions in self.last):
             return
@@ -198,6 +209,13 @@ class _Work:
             if made is not None:
                 yield made
 
+    def _problem(
+        self, place: int, stuck: Collection[str], also: Callable[[Choice], bool] | None = None
+    ) -> Problem:
+        return Problem(
+            self.goals, place, self.layers, stuck, self.ties, also, self.smaller, self.whole
+        )
+
     def _wanted_of(
         self, combined: Iterable[tuple[Choice, ...]]
     ) -> Iterator[list[tuple[Layer, Wanted]]]:
@@ -218,7 +236,7 @@ class _Work:
             looked += 1
             return looked <= _JOINT and self._holds(self._wanted([choice] * len(problems)))
 
-        again = Problem(self.goals, first.place, self.layers, stuck, self.ties, holds, self.smaller)
+        again = self._problem(first.place, stuck, holds)
         solutions = solved(again)
         self.last = [(problem, solutions) for problem in problems]
         for choice in solutions.choices:
@@ -262,7 +280,15 @@ class _Work:
                 assert isinstance(node.description, Local)
                 every = {**node.description.windows, **windows}
                 replaced[name] = windowed_reads(node, every)
-        return all(goal.holds(goal.cover.with_reads(replaced)) for goal in self.goals)
+        for goal in self.goals:
+            cover = goal.cover.with_reads(replaced)
+            if not goal.holds(cover) or (self._is_whole(goal) and not cover.read.all()):
+                return False
+        return True
+
+    def _is_whole(self, goal: Goal) -> bool:
+        """Whether it is a stretch that must have no holes."""
+        return self.whole and goal.kind == "mixed" and goal.is_whole
 
     def _edits(self, wanted: Sequence[tuple[Layer, Wanted]]) -> list[Changing] | None:
         """The settings to change; None if those of some layers were not found, or only together
@@ -302,7 +328,7 @@ class _Work:
         """Whether a layer changes only together with others of its block, as where one number cuts
         what all of them pad; then they are tied, in all blocks of the kind."""
         block = layer.path.rpartition(".")[0]
-        some = _alike(self.layers, layer, block)
+        some = alike(self.layers, layer, block)
         if len(some) < 2 or self.levers.edits(some, dilations, most=2) is None:
             return False
         modules = dict(self.model.named_modules())
@@ -325,6 +351,10 @@ class _Work:
             self.failed.append(str(error).splitlines()[0])
             return None
         wrong = broken(self.program, after, self.goals, reached, smaller=self.smaller)
+        if not wrong:
+            wrong = broken_ends(self.goals, reached, [change[:2] for change in changes])
+        if not wrong and self.whole:
+            wrong = broken_stretch(after, filter(self._is_whole, self.goals), smaller=self.smaller)
         if not wrong and not same_weights(self.model, made):
             wrong = "the weights are not the same"
         if wrong:
@@ -336,9 +366,19 @@ class _Work:
             self.goals,
             reached,
             all(solutions.is_least for _, solutions in self.last),
-            tuple(dict.fromkeys(s.how for _, s in self.last if s.how != "nothing to change")),
+            self._told(),
             self.levers.trials,
         )
+
+    def _told(self) -> tuple[str, ...]:
+        told = [s.how for _, s in self.last if s.how != "nothing to change"]
+        for goal in self.goals:
+            if not self.whole and goal.kind == "mixed" and not goal.is_met:
+                told.append(
+                    f"none was found that keeps the field from {goal.source.label!r} to "
+                    f"{goal.node.label!r} and leaves it no holes: these layers only mix"
+                )
+        return tuple(dict.fromkeys(told))
 
     def _goals_of(self, program: Program) -> tuple[Goal, ...]:
         node = None if self.node is None else program.find(self.node.label)
@@ -378,7 +418,8 @@ class _Work:
                     told = told or bool(windows)
                     if not moved_alike(line.offsets(windows), new.offsets(), anywhere=free):
                         return False
-        return told
+        own = [(layer, wanted) for layer in layers]
+        return told and not broken_ends(self.goals, reached, own)
 
     def _cut_behind(self, layers: Layers, edits: Sequence[Edit], after: Program) -> bool:
         """Whether what a layer pads by itself is cut behind it: cut in front instead, the middle of
@@ -387,7 +428,7 @@ class _Work:
         if not any(edit.slot.name == "padding" and edit.slot.path in own for edit in edits):
             return True
         return all(
-            _read_shape(self.program, name) == _read_shape(after, name)
+            read_shape(self.program, name) == read_shape(after, name)
             for name in layers[0].names
             if name in after.nodes
         )
@@ -397,46 +438,12 @@ class _Work:
         found = {layer.path: None for layer in layers}
         for name in (name for layer in layers for name in layer.names):
             node = self.program.nodes[name]
-            for near in self._near(node):
-                found[near.place.module] = None
+            for other in near(self.program, node):
+                found[other.place.module] = None
             for call in reversed(node.place.calls):
                 found[call.partition("@")[0]] = None
         found[""] = None
         return list(found)
-
-    def _near(self, node: Node) -> Iterator[Node]:
-        """What comes just before a node and just behind it, up to the next layers."""
-        before, behind = [node], [node]
-        for _ in range(6):
-            before = [self.program.nodes[o.name] for n in before for o in n.operands]
-            before = [n for n in before if n.call is not None and not _slides(n)]
-            yield from before
-        for _ in range(6):
-            behind = [n for b in behind for n, _ in self.program.readers.get(b.name, ())]
-            behind = [n for n in behind if not _slides(n)]
-            yield from behind
-
-
-def _alike(layers: Sequence[Layer], layer: Layer, block: str) -> Layers:
-    """The layers of a block that have the windows of one of them."""
-    return tuple(
-        own for own in layers if own.path.startswith(f"{block}.") and own.windows == layer.windows
-    )
-
-
-def _read_shape(program: Program, name: str) -> tuple[int, ...]:
-    """The shape of what the module of a node reads, before it pads that by a call of its own."""
-    node = program.nodes[name]
-    read = program.nodes[node.reads[0].operand.name]
-    while read.call is not None and read.place.calls == node.place.calls and read.reads:
-        read = program.nodes[read.reads[0].operand.name]
-    return read.shape
-
-
-def _slides(node: Node) -> bool:
-    return isinstance(node.description, Local) and any(
-        window.kernel_size > 1 for window in node.description.windows.values()
-    )
 
 
 def _is_kept(model: nn.Module, layer: Layer, shy: bool) -> bool:

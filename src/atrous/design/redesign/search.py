@@ -51,7 +51,7 @@ def solved(problem: Problem) -> Solutions:
     found: list[Choice] = []
     for goal, line in problem.lines:
         if not problem.is_met(goal, line):
-            chained = _along_chain(problem, line, whole=goal.kind == "holes")
+            chained = _along_chain(problem, line, whole=problem.is_whole(goal))
             if chained.is_least or chained.bound is not None:
                 return chained
             found += chained.choices

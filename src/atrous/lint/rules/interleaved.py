@@ -44,6 +44,7 @@ from torch import Tensor, nn
 
 from atrous.analysis.fields.field import traced
 from atrous.analysis.stretches import Stretch
+from atrous.geometry.repairs import Tapped, repaired
 from atrous.geometry.schedules import filled_schedule
 from atrous.lint.facts.along import local
 from atrous.lint.facts.layers import dilated_stretches, listed, percent, short
@@ -154,7 +155,8 @@ def _fix(stretch: Stretch, axis: int) -> str:
     schedule = stretch.schedule(axis)
     if not stretch.is_chain:
         return "# give one of these layers dilation 1"
-    filled = filled_schedule(schedule)
+    # What `redesign` finds for a chain: the least change.
+    filled = repaired([Tapped(k, d) for k, d in schedule]) or filled_schedule(schedule)
     span = 1 + sum((k - 1) * d for k, d in schedule)
     new = 1 + sum((k - 1) * d for (k, _), d in zip(schedule, filled, strict=True))
     return f"dilations = {filled}  # a field of {new}{' as before' if new == span else ''}"

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.padding import Padding
 from rich.text import Text
 from torch import nn
 
@@ -73,12 +72,24 @@ class Redesigned(InNotebooks):
     def script(self, path: str | Path | None = None) -> str:
         """A module with a function `apply(model)` that does so; also written to `path` if given."""
         name = self.lint_before.model
+        slots = dict.fromkeys((edit.slot.path, edit.slot.name) for edit in self.design.edits)
         lines = [
             f'"""Dilations and paddings that leave {name} no holes, found by atrous.redesign."""',
             "",
             "",
             "def apply(model):",
             f'    """Change a {name} in place; its weights stay as they are."""',
+            "    modules = dict(model.named_modules(remove_duplicate=False))",
+            "    for path, setting in (",
+            *(f"        {slot!r}," for slot in slots),
+            "    ):",
+            "        if not hasattr(modules.get(path), setting):",
+            '            place = f"{path}.{setting}" if path else setting',
+            "            raise ValueError(",
+            f'                f"model must be a {name} with {{place!r}}, got a "',
+            '                f"{type(model).__name__} without it. Use the model these changes "',
+            '                "were found for."',
+            "            )",
             *(f"    {line}" for line in self.code().splitlines()),
             "    return model",
         ]
@@ -115,7 +126,7 @@ class Redesigned(InNotebooks):
             yield from self.lint_lines()
             yield Text("")
             yield Text("the changes as code:", style="dim")
-            yield Padding(code_block(self.code().splitlines()), (0, 0, 0, 2), expand=False)
+            yield code_block(self.code().splitlines())
 
     def __str__(self) -> str:
         return "\n".join(line.rstrip() for line in printed(self).splitlines())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+
+from atrous.report.json.layout import as_json
 
 
 def saved(text: str, path: str | Path | None) -> str:
@@ -19,7 +20,7 @@ def saved(text: str, path: str | Path | None) -> str:
 
 def saved_json(value: dict[str, Any], path: str | Path | None) -> str:
     """JSON text, also written to a file if one is named."""
-    return saved(json.dumps(value, indent=2), path)
+    return saved(as_json(value), path)
 
 
 def printed(value: Any, width: int = 100) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
@@ -101,7 +102,7 @@ def state_rows(found: Redesign) -> Iterator[tuple[str, str, str, str, str, str]]
 def _cells(state: State, when: str, *, first: bool) -> tuple[str, str, str, str, str, str]:
     name = state.node if state.kind == "holes" else f"{state.node} of {state.reads}"
     nets = [factor for factor in state.factor if factor > 1]
-    factor = f", every {joined(map(str, nets), ' x ')}. position" if nets else ""
+    factor = f", every {joined(map(_ordinal, nets), ' x ')} position" if nets else ""
     return (
         name if first else "",
         when,
@@ -158,10 +159,16 @@ def _pictured(found: Redesign) -> tuple[State, State] | None:
 
 
 def code_block(lines: Iterable[str]) -> RenderableType:
-    """Lines of Python."""
+    """Lines of Python, indented; each ends where its text does, as they are copied."""
     code = Syntax("", "python", theme="ansi_dark").highlight("\n".join(lines))
     code.rstrip()
-    return code
+    return Group(*(Padding(row, (0, 0, 0, 2), expand=False) for row in code.split()))
+
+
+def _ordinal(number: int) -> str:
+    """A number as a place in a row: 2nd, 3rd, 12th."""
+    teen = number % 100 in (11, 12, 13)
+    return f"{number}{'th' if teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
 def _short(value: Any, between: str = ", ") -> str:
