@@ -310,11 +310,34 @@ class Patched(nn.Module):
         return self.mix(patches.amax(-1)).mean(0)
 
 
-def test_views_that_cut_dense_positions_are_told() -> None:
-    told = made(Patched().eval(), (1, 1, 32, 32), 1, node="stem", sizes=(32, 32)).certificate
-    assert told.error < 1e-12 and told.outputs["output"] > 1e-6
-    assert told.pooled == ("reshape",)
-    assert "reads all positions and cannot be changed: reshape" in str(told)
+def test_views_that_cut_dense_positions_are_named() -> None:
+    with pytest.raises(DensifyError, match=r"reshape at .*test_densify.py:\d+: patches = y.resh"):
+        made(Patched().eval(), (1, 1, 32, 32), 1, node="stem", sizes=(32, 32))
+
+
+@pytest.mark.parametrize("pooling", ["grid", "all"])
+def test_branches_brought_to_finer_ones_take_the_grid(pooling: Pooling) -> None:
+    class Fused(nn.Module):
+        """As HRNet: a coarse branch goes on by itself, and is added to a fine one."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.fine = nn.Conv2d(1, 2, 3, 2, 1)
+            self.coarse = nn.Conv2d(2, 2, 3, 2, 1)
+            self.up = nn.Sequential(nn.Conv2d(2, 2, 1), nn.Upsample(scale_factor=2))
+            self.down = nn.Conv2d(2, 2, 3, 2, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            fine = self.fine(x)
+            coarse = self.coarse(fine)
+            out: Tensor = coarse + self.down(fine + self.up(coarse))
+            return out
+
+    model = Fused().eval()
+    result = made(model, (1, 1, 64, 64), 2, pooling=pooling)
+    assert result.certificate.compared[0].density == (2, 2)
+    x = torch.randn(1, 1, 32, 48)
+    torch.testing.assert_close(result.model(x)[..., ::2, ::2], model(x))
 
 
 def test_an_output_that_does_not_get_the_grid_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

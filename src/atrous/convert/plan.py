@@ -258,8 +258,10 @@ class Planner:
 
     def _differs(self, node: Node) -> bool:
         """Whether a call gives other values on dense positions."""
+        if self._joins(node):
+            return True
         if node.description is None or isinstance(node.description, Pointwise):
-            return self._joins(node)
+            return False
         return any(
             (self.densities[read.operand.name][other] > 1 or self.densities[node.name][axis] > 1)
             and not relation.is_identity
@@ -341,9 +343,6 @@ class Planner:
             }  # fmt: skip
             dense = self.densities[read.operand.name]
             if any(r > 1 and axis not in linked for axis, r in enumerate(dense)):
-                return True
-            mine = self.densities[node.name]
-            if any(r > 1 for r in dense) and not any(r > 1 for r in mine):
                 return True
         return False
 
