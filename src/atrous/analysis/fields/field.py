@@ -364,7 +364,8 @@ def _normalises(node: Node, read: Read) -> bool:
 
 
 def _normalised(read: Read, axes: tuple[int | None, ...]) -> tuple[int, ...]:
-    """The axes of positions of a normalisation: those kept where it is over fewer, features."""
+    """The axes of positions of a normalisation: those kept where it is over fewer, features; none
+    are told where it is over all, channels among them."""
     kept: list[int] = []
     whole: list[int] = []
     for k, link in enumerate(read.links):
@@ -372,6 +373,8 @@ def _normalised(read: Read, axes: tuple[int | None, ...]) -> tuple[int, ...]:
         if link is not None and own:
             side = kept if link.relation.is_identity else whole if not link.relation.step else []
             side.append(own)
+    if not kept:
+        return ()
     return tuple(kept if len(kept) >= len(whole) else whole)
 
 
