@@ -39,7 +39,7 @@ def densities(
     found = {}
     for name, node in program.nodes.items():
         found[name] = tuple(
-            _density(own, wanted, node) if own and (name, own.axis) in needed else 1
+            _density(own, wanted, node) if own is not None and (name, own.axis) in needed else 1
             for own in strides[name]
         )
         _check_steps(program, node, found, strides, wanted)
@@ -56,14 +56,9 @@ def _needed(
 
     What lies close enough already needs nothing of what it is made of.
     """
-
     far = {
-        name: {
-            own.axis
-            for own in strides[name]
-            if own is not None and own.stride > wanted.get(own.axis, own.stride)
-        }
-        for name in program.nodes
+        name: {own.axis for own in mine if own is not None and own.too_far(wanted)}
+        for name, mine in strides.items()
     }
     needed: dict[str, set[int]] = {target.name: {*far[target.name]} for target in targets}
     for name, node in reversed(list(program.nodes.items())):
@@ -97,9 +92,7 @@ def _check_steps(
                 )
 
 
-def _density(own: Along | None, wanted: Mapping[int, int], node: Node) -> int:
-    if own is None or own.stride <= wanted.get(own.axis, own.stride):
-        return 1
+def _density(own: Along, wanted: Mapping[int, int], node: Node) -> int:
     density = own.stride / wanted[own.axis]
     if density.denominator != 1:
         raise DensifyError(

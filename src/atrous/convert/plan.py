@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from torch import nn
 
 from atrous.convert.densities import Densities
 from atrous.convert.strides import Strides, axis_links
 from atrous.geometry.primitives import Window
+from atrous.geometry.relation import Relation
 from atrous.graph.program import Node, Program
 from atrous.graph.rule import Pointwise
 
@@ -77,6 +78,26 @@ class Side:
     strides: tuple[Fraction, ...]
 
 
+class _Link(NamedTuple):
+    """An axis of a result that is made of one of an operand.
+
+    Attributes:
+        relation: how.
+        axis: of the result.
+        place: the operand's name and its axis.
+        read: density of what is read.
+        given: density of the result.
+        moves: whether both axes hold positions.
+    """
+
+    relation: Relation
+    axis: int
+    place: tuple[str, int]
+    read: int
+    given: int
+    moves: bool
+
+
 class Planner:
     """Finds the smallest modules that can change.
 
@@ -100,6 +121,21 @@ class Planner:
         self.modules = dict(model.named_modules())
         self.strides, self.densities = strides, densities
         self.targets = frozenset(targets)
+        self.calls = _calls(program)
+        self.links = {name: self._links_of(node) for name, node in program.nodes.items()}
+
+    def _links_of(self, node: Node) -> list[_Link]:
+        own, made = self.strides[node.name], self.densities[node.name]
+        return [
+            _Link(
+                relation, axis, (name, other), self.densities[name][other], made[axis],
+                self.strides[name][other] is not None and own[axis] is not None,
+            )
+            for name, axis, other, relation in (
+                (read.operand.name, *link)
+                for read in node.reads for link in axis_links(read, len(node.shape))
+            )
+        ]  # fmt: skip
 
     def plan(self, *, pool_grid: bool) -> Plan:
         """The plan.
@@ -177,7 +213,7 @@ class Planner:
         if borders and module.padding_mode != "zeros":
             return None
         if isinstance(module, _POOLS) and (
-            not keeps or module.ceil_mode or _too_wide(mine, sides[0].density)
+            not keeps or module.ceil_mode or _too_wide(mine, before.density)
         ):
             return None
         made = self._made(path, "settings" if keeps else "borders", before, after, nodes)
@@ -210,23 +246,17 @@ class Planner:
 
         Its result has no side where it holds no positions, and all that reads it is as it was.
         """
-        nodes = [n for n in self.program.nodes.values() if n.call is not None]
-        calls: dict[str, list[Node]] = {"": nodes} if not path else {}
-        for node in nodes:
-            for call in node.place.calls:
-                if path and call.partition("@")[0] == path:
-                    calls.setdefault(call, []).append(node)
-        found = {self._borders_of(inside) for inside in calls.values()}
+        found = {self._borders_of(inside) for inside in self.calls.get(path, ())}
         return found.pop() if len(found) == 1 else None
 
     def _borders_of(self, inside: Sequence[Node]) -> tuple[Side, Side | None] | None:
         """The same of the nodes of a single call."""
         names = {node.name for node in inside}
         entering = {o.name for node in inside for o in node.operands if o.name not in names}
+        readers = self.program.readers
         leaving = {
-            o.name
-            for node in self.program.nodes.values() if node.name not in names
-            for o in node.operands if o.name in names
+            name for name in names
+            if any(reader.name not in names for reader, _ in readers.get(name, ()))
         } | (names & set(self.program.outputs.values()))  # fmt: skip
         if self.targets & (names - leaving):
             # As a whole it would not give a target's dense value to anyone.
@@ -263,10 +293,8 @@ class Planner:
         if node.description is None or isinstance(node.description, Pointwise):
             return False
         return any(
-            (self.densities[read.operand.name][other] > 1 or self.densities[node.name][axis] > 1)
-            and not relation.is_identity
-            for read in node.reads
-            for axis, other, relation in axis_links(read, len(node.shape))
+            max(link.read, link.given) > 1 and not link.relation.is_identity
+            for link in self.links[node.name]
         )
 
     def _idles(self, node: Node) -> bool:
@@ -297,13 +325,7 @@ class Planner:
 
     def _joins(self, node: Node) -> bool:
         """Whether values of different densities meet."""
-        return any(
-            self.densities[read.operand.name][other] != self.densities[node.name][axis]
-            and self.strides[read.operand.name][other] is not None
-            and self.strides[node.name][axis] is not None
-            for read in node.reads
-            for axis, other, _ in axis_links(read, len(node.shape))
-        )
+        return any(link.moves and link.read != link.given for link in self.links[node.name])
 
     def _enlarges(self, node: Node) -> bool:
         """Whether dense positions are brought to a length that is told, and not denser than it was.
@@ -313,38 +335,44 @@ class Planner:
         sized = getattr(node.description, "sized", ())
         if not sized or max(self.densities[node.name]) > 1:
             return False
-        links = [
-            (self.densities[read.operand.name][other], relation)
-            for read in node.reads
-            for axis, other, relation in axis_links(read, len(node.shape))
-            if axis in sized
-        ]
+        links = [link for link in self.links[node.name] if link.axis in sized]
         # Adaptive pooling is told its length too, which is not larger.
-        return any(r > 1 for r, _ in links) and all(
-            relation.outputs > relation.inputs for _, relation in links
+        return any(link.read > 1 for link in links) and all(
+            link.relation.outputs > link.relation.inputs for link in links
         )
 
     def _reads_all(self, node: Node) -> bool:
         """Whether all dense positions are read, to be reduced or to be compared with each."""
         return self._reduces(node) or any(
-            relation.is_constant and relation.inputs > 1
-            for read in node.reads
-            for axis, other, relation in axis_links(read, len(node.shape))
-            if self.strides[read.operand.name][other] is not None
-            and self.strides[node.name][axis] is not None
+            link.moves and link.relation.is_constant and link.relation.inputs > 1
+            for link in self.links[node.name]
         )
 
     def _reduces(self, node: Node) -> bool:
         """Whether dense positions are read that the result does not hold."""
-        for read in node.reads:
-            linked = {
-                other for axis, other, _ in axis_links(read, len(node.shape))
-                if self.strides[node.name][axis] is not None
-            }  # fmt: skip
-            dense = self.densities[read.operand.name]
-            if any(r > 1 and axis not in linked for axis, r in enumerate(dense)):
-                return True
-        return False
+        held = {
+            link.place for link in self.links[node.name]
+            if self.strides[node.name][link.axis] is not None
+        }  # fmt: skip
+        return any(
+            density > 1 and (read.operand.name, axis) not in held
+            for read in node.reads
+            for axis, density in enumerate(self.densities[read.operand.name])
+        )
+
+
+def _calls(program: Program) -> dict[str, list[list[Node]]]:
+    """By module, the nodes of each of its calls; the model itself is one."""
+    found: dict[str, dict[str, list[Node]]] = {"": {"": []}}
+    for node in program.nodes.values():
+        if node.call is None:
+            continue
+        found[""][""].append(node)
+        for call in node.place.calls:
+            path = call.partition("@")[0]
+            if path:
+                found.setdefault(path, {}).setdefault(call, []).append(node)
+    return {path: list(calls.values()) for path, calls in found.items()}
 
 
 def _too_wide(windows: Sequence[Window], density: Densities) -> bool:

@@ -29,6 +29,14 @@ class Along:
     axis: int
     stride: Fraction
 
+    def too_far(self, wanted: Mapping[int, int]) -> bool:
+        """Whether they lie further apart than wanted.
+
+        Args:
+            wanted: the largest stride, by axis.
+        """
+        return self.stride > wanted.get(self.axis, self.stride)
+
 
 Strides = tuple[Along | None, ...]
 """Of every axis of a value; None for one that holds no positions."""

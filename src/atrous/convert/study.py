@@ -44,19 +44,21 @@ class Study:
     Attributes:
         program: the captured model.
         axes: by input, its axes of positions.
-        stride: the stride wanted along each of the first input's.
+        wanted: the largest stride wanted along each axis of positions, counted from the end.
         strides: of every value, the strides of its axes.
         densities: of every value, how much denser it is to be.
         targets: the values that are to be dense.
+        planner: what finds that out.
         plan: what has to change.
     """
 
     program: Program
     axes: Mapping[str, tuple[int, ...]]
-    stride: tuple[int, ...]
+    wanted: Mapping[int, int]
     strides: Mapping[str, Strides]
     densities: Mapping[str, Densities]
     targets: tuple[Node, ...]
+    planner: Planner
     plan: Plan
 
     @property
@@ -76,12 +78,11 @@ class Study:
         if self.plan.changes:
             return ""
         behind = {n.name: n for target in self.targets for n in self.program.behind(target)}
-        wanted = dict(zip(range(-len(self.stride), 0), self.stride, strict=True))
         strides = [
             (own.stride, node)
             for name, node in behind.items()
             for own in self.strides[name]
-            if own is not None and own.stride > wanted.get(own.axis, own.stride)
+            if own is not None and own.too_far(self.wanted)
         ]
         if not strides:
             return ""
@@ -106,12 +107,6 @@ class Study:
         source = self.program.input()
         return tuple(source.shape[axis] for axis in self.axes[source.name])
 
-    def replanned(self, model: nn.Module, pooling: Pooling) -> Plan:
-        """What has to change with a choice of pooling."""
-        names = {node.name for node in self.targets}
-        planner = Planner(self.program, model, self.strides, self.densities, names)
-        return planner.plan(pool_grid=pooling == "grid")
-
 
 def study(model: nn.Module, x: Inputs, wish: Wish) -> Study:
     """Capture a model and find what has to change in it.
@@ -133,8 +128,9 @@ def study(model: nn.Module, x: Inputs, wish: Wish) -> Study:
     targets = list({node.name: node for node in targets}.values())
     density = densities(program, strides, wanted, targets)
     names = {node.name for node in targets}
-    plan = Planner(program, model, strides, density, names).plan(pool_grid=wish.pooling == "grid")
-    return Study(program, axes, tuple(wanted.values()), strides, density, tuple(targets), plan)
+    planner = Planner(program, model, strides, density, names)
+    plan = planner.plan(pool_grid=wish.pooling == "grid")
+    return Study(program, axes, wanted, strides, density, tuple(targets), planner, plan)
 
 
 def _per_axis(wanted: int | Sequence[int], axes: Sequence[int]) -> dict[int, int]:
