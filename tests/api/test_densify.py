@@ -193,21 +193,6 @@ def test_inputs_by_keyword_and_of_several_kinds() -> None:
     torch.testing.assert_close(dense(**given)[..., ::2], net(**given))
 
 
-def test_what_is_written_for_one_size_is_named() -> None:
-    class Embedded(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.stem = nn.Conv2d(1, 2, 4, 4)
-            self.place = nn.Parameter(torch.zeros(1, 2, 8, 8))
-
-        def forward(self, x: Tensor) -> Tensor:
-            out: Tensor = self.stem(x) + self.place
-            return out
-
-    with pytest.raises(atrous.DensifyError, match=r"fails in its forward .*self.stem"):
-        atrous.densify(Embedded().eval(), (1, 1, 32, 32), 1)
-
-
 def test_choices_are_checked() -> None:
     net = mixed()
     choices: list[dict[str, Any]] = [{"pooling": "max"}, {"pools": "none"}]

@@ -152,28 +152,6 @@ def test_a_model_made_dense_twice_is_told(last: nn.Module) -> None:
     assert made(once, IMAGE, 4).certificate.error < 1e-12
 
 
-class Coordinates(nn.Module):
-    """A channel from -1 at the first position of a row to 1 at the last."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(3, 4, 3, 2, 1)
-        self.down = nn.Conv2d(5, 4, 3, 2, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.stem(x)
-        row = torch.linspace(-1, 1, x.shape[-1], dtype=x.dtype)
-        out: Tensor = self.down(torch.cat([x, row.expand(len(x), 1, x.shape[-2], -1)], 1))
-        return out
-
-
-def test_what_is_equal_at_odd_lengths_alone_is_refused() -> None:
-    # Of 105 positions every second holds 2 k / 104 = k / 52, as the row of 53 has it; of 128 every
-    # second holds 2 k / 127, where the row of 64 has k / 63.
-    with pytest.raises(DensifyError, match=r"on random input 1x3x96x128 .*differs by"):
-        made(Coordinates().eval(), IMAGE, 1)
-
-
 def test_axes_have_strides_of_their_own() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3, 2, 1), nn.Conv2d(2, 2, 3, 2, 1)).eval()
     result = made(model, (1, 1, 40, 44), (4, 1))  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import atrous
-from atrous.convert.strides import axis_strides
+from atrous.convert.strides import axis_parts, axis_strides
 from atrous.graph.capture import capture
 
 POOLS = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
@@ -45,7 +45,7 @@ class SpaceToDepth(nn.Module):
 def test_positions_put_into_channels_lie_further_apart(fold: nn.Module) -> None:
     model = nn.Sequential(fold, nn.Conv2d(48, 4, 3, 2, 1))
     program = capture(model.eval(), (1, 3, 64, 96))
-    strides = axis_strides(program, {program.input().name: (2, 3)})
+    strides = axis_strides(axis_parts(program, {program.input().name: (2, 3)}))
     out = strides[program.output().name]
     assert [s and s.stride for s in out] == [None, None, Fraction(8), Fraction(8)]
     assert_dense(model, (1, 3, 64, 96), (2, 3, 32, 36), stride=2, density=4)
@@ -58,7 +58,7 @@ def test_positions_made_of_channels_lie_nearer() -> None:
 
 def test_positions_of_two_axes_in_one_are_none_of_either() -> None:
     program = capture(nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.Flatten(2)).eval(), (1, 3, 21, 23))
-    strides = axis_strides(program, {program.input().name: (2, 3)})
+    strides = axis_strides(axis_parts(program, {program.input().name: (2, 3)}))
     assert strides[program.output().name] == (None, None, None)
 
 

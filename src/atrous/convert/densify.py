@@ -78,7 +78,7 @@ def densified(
     if pools == "drop":
         work, dropped = without_pools(work, found)
         found = study(work, x, wish)
-    certificate = certified(work, x, wish, found, sizes if free else found.lengths)
+    certificate, found = certified(work, x, wish, found, sizes if free else found.lengths)
     with quiet():
         made = apply(own_copy(work), found.plan)
     certificate = replace(certificate, model=kind, changes=told(work, made, found.plan))

@@ -37,11 +37,17 @@ def export(
     args, kwargs = arguments(x, floating_type(model))
     kwargs = in_order(model, kwargs)
     with quiet(), same_random_state():
-        try:
-            found = _export(model, args, kwargs, axes)
-            return found, is_free(found)
-        except Exception:
-            return _export(model, args, kwargs, {}), False
+        for batch in (True, False):
+            try:
+                found = _export(model, args, kwargs, axes, batch=batch)
+            except Exception:
+                break
+            with _without_values() as mode:
+                given = pytree.tree_map_only(torch.Tensor, mode.from_tensor, (args, kwargs))
+                runs = _runs(found, *given)
+            if runs:
+                return found, is_free(found)
+        return _export(model, args, kwargs, {}), False
 
 
 def _export(
@@ -49,6 +55,8 @@ def _export(
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
     axes: Mapping[int, Collection[int]],
+    *,
+    batch: bool = False,
 ) -> ExportedProgram:
     leaves, spec = pytree.tree_flatten((args, dict(kwargs)))
     numbers = [k for k, leaf in enumerate(leaves) if isinstance(leaf, torch.Tensor)]
@@ -56,8 +64,8 @@ def _export(
     for number, k in enumerate(numbers):
         if number in axes:
             # A single item would be taken for the only batch there is.
-            leaves[k] = torch.cat([leaves[k]] * 2) if len(leaves[k]) == 1 else leaves[k]
-            sizes[k] = dict.fromkeys((0, *axes[number]), Dim.AUTO)
+            leaves[k] = torch.cat([leaves[k]] * 2) if batch and len(leaves[k]) == 1 else leaves[k]
+            sizes[k] = dict.fromkeys((0, *axes[number]) if batch else axes[number], Dim.AUTO)
     args, kwargs = pytree.tree_unflatten(leaves, spec)
     shapes = pytree.tree_unflatten(sizes, spec)
     free = (*shapes[0], *shapes[1].values())
@@ -75,13 +83,21 @@ def is_free(exported: ExportedProgram) -> bool:
     tensors = [value for value in values if isinstance(value, torch.Tensor)]
     if not any(isinstance(length, torch.SymInt) for t in tensors for length in t.shape[1:]):
         return False
-    with quiet(), same_random_state(), FakeTensorMode(allow_non_fake_inputs=True):
+    with quiet(), same_random_state(), _without_values():
         leaves = [_twice_as_long(v) if isinstance(v, torch.Tensor) else v for v in values]
         args, kwargs = pytree.tree_unflatten(leaves, exported.call_spec.in_spec)
-        try:
-            exported.module()(*args, **kwargs)
-        except Exception:
-            return False
+        return _runs(exported, args, kwargs)
+
+
+def _without_values() -> FakeTensorMode:
+    return FakeTensorMode(allow_non_fake_inputs=True)
+
+
+def _runs(exported: ExportedProgram, args: Any, kwargs: Mapping[str, Any]) -> bool:
+    try:
+        exported.module()(*args, **kwargs)
+    except Exception:
+        return False
     return True
 
 

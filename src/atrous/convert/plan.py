@@ -14,7 +14,7 @@ from atrous.convert.strides import Strides, axis_links
 from atrous.geometry.primitives import Window
 from atrous.geometry.relation import Relation
 from atrous.graph.program import Node, Program
-from atrous.graph.rule import Pointwise
+from atrous.graph.rule import Operand, Pointwise
 
 How = Literal["settings", "borders", "phases", "grid", "left out"]
 """By other settings; by a convolution with borders of its own; phase by phase; the grid alone; not
@@ -68,6 +68,18 @@ class Plan:
     resized: tuple[Node, ...]
     stuck: tuple[Node, ...]
 
+    def holder(self, path: str) -> Change | None:
+        """The change of the module in which a module goes on as it is, on phases, if any."""
+        return next(
+            (
+                change
+                for change in self.changes
+                if change.how in ("phases", "grid")
+                and (path == change.path or _inside(path, change.path))
+            ),
+            None,
+        )
+
 
 @dataclass(frozen=True)
 class Side:
@@ -107,6 +119,7 @@ class Planner:
         strides: of every value, the strides of its axes.
         densities: of every value, how much denser it is to be.
         targets: names of the values that are to be dense for whoever wants them.
+        unfit: names of the values that cannot become denser by themselves.
     """
 
     def __init__(
@@ -116,11 +129,12 @@ class Planner:
         strides: Mapping[str, Strides],
         densities: Mapping[str, Densities],
         targets: Collection[str] = (),
+        unfit: Collection[str] = (),
     ) -> None:
         self.program = program
         self.modules = dict(model.named_modules())
         self.strides, self.densities = strides, densities
-        self.targets = frozenset(targets)
+        self.targets, self.unfit = frozenset(targets), frozenset(unfit)
         self.calls = _calls(program)
         self.links = {name: self._links_of(node) for name, node in program.nodes.items()}
 
@@ -137,13 +151,14 @@ class Planner:
             )
         ]  # fmt: skip
 
-    def plan(self, *, pool_grid: bool) -> Plan:
+    def plan(self, *, pool_grid: bool, whole: Collection[str] = ()) -> Plan:
         """The plan.
 
         Args:
             pool_grid: whether what reads all positions reads those of the grid only.
+            whole: paths of modules that run as they are, on phases, whatever is in them.
         """
-        wanted: dict[str, list[Node]] = {}
+        wanted: dict[str, list[Node]] = {path: [] for path in whole}
         pooled = []
         resized = []
         for node in self.program.nodes.values():
@@ -161,7 +176,8 @@ class Planner:
         # Innermost modules first: an outer one that changes as a whole takes over what is in it.
         for path in sorted(wanted, key=lambda p: -p.count(".") if p else 1):
             nodes = tuple(wanted[path])
-            change = self._change(path, nodes)
+            leaf = None if path in whole else self._leaf(path, nodes)
+            change = leaf or self._around(path, nodes)
             if change is not None:
                 changes[change.path] = change
                 grid += [node for node in nodes if self._reads_all(node)]
@@ -173,11 +189,8 @@ class Planner:
         ]
         return Plan(tuple(outermost), tuple(grid), tuple(pooled), tuple(resized), tuple(stuck))
 
-    def _change(self, path: str, nodes: tuple[Node, ...]) -> Change | None:
-        """How a module changes, or the first around it that can; None if none can."""
-        leaf = self._leaf(path, nodes)
-        if leaf is not None:
-            return leaf
+    def _around(self, path: str, nodes: tuple[Node, ...]) -> Change | None:
+        """How a module changes as a whole, or the first around it that can; None if none can."""
         while path or type(self.modules[path]).__module__.startswith("torch.nn."):
             sides = self._borders(path)
             if sides is not None:
@@ -246,10 +259,14 @@ class Planner:
 
         Its result has no side where it holds no positions, and all that reads it is as it was.
         """
-        found = {self._borders_of(inside) for inside in self.calls.get(path, ())}
+        # The state of a recurrence holds no positions; all else goes in and out alike.
+        has_state = isinstance(self.modules.get(path), nn.RNNBase)
+        found = {self._borders_of(inside, has_state) for inside in self.calls.get(path, ())}
         return found.pop() if len(found) == 1 else None
 
-    def _borders_of(self, inside: Sequence[Node]) -> tuple[Side, Side | None] | None:
+    def _borders_of(
+        self, inside: Sequence[Node], has_state: bool
+    ) -> tuple[Side, Side | None] | None:
         """The same of the nodes of a single call."""
         names = {node.name for node in inside}
         entering = {o.name for node in inside for o in node.operands if o.name not in names}
@@ -263,6 +280,8 @@ class Planner:
             return None
         before = {self._side(name) for name in entering}
         after = {self._side(name) for name in leaving}
+        if has_state:
+            before, after = ({*sides} - {None} or sides for sides in (before, after))
         if len(before) != 1 or len(after) != 1:
             return None
         own, result = before.pop(), after.pop()
@@ -288,7 +307,7 @@ class Planner:
 
     def _differs(self, node: Node) -> bool:
         """Whether a call gives other values on dense positions."""
-        if self._joins(node):
+        if node.name in self.unfit or self._joins(node) or self._is_laid_out(node):
             return True
         if node.description is None or isinstance(node.description, Pointwise):
             return False
@@ -327,13 +346,31 @@ class Planner:
         """Whether values of different densities meet."""
         return any(link.moves and link.read != link.given for link in self.links[node.name])
 
+    def _is_laid_out(self, node: Node) -> bool:
+        """Whether dense positions meet what has a value for each of the positions as they were.
+
+        As what is added for each place of a map, or what was a map before views cut it up.
+        """
+        own, made = self.strides[node.name], self.densities[node.name]
+        if max(made, default=1) == 1 or node.description is None:
+            return False
+        for read in node.description.reads:
+            constant = read.operand.is_constant
+            for axis, other, relation in axis_links(read, len(node.shape)):
+                moves = not constant and self.strides[read.operand.name][other] is not None
+                if own[axis] is None or made[axis] == 1 or moves or relation.is_constant:
+                    continue
+                if not constant or node.parameters or not _is_uniform(read.operand, other):
+                    return True
+        return False
+
     def _enlarges(self, node: Node) -> bool:
         """Whether dense positions are brought to a length that is told, and not denser than it was.
 
         As the result of a head is brought to the size of the picture.
         """
         sized = getattr(node.description, "sized", ())
-        if not sized or max(self.densities[node.name]) > 1:
+        if not sized or node.name in self.unfit or max(self.densities[node.name]) > 1:
             return False
         links = [link for link in self.links[node.name] if link.axis in sized]
         # Adaptive pooling is told its length too, which is not larger.
@@ -373,6 +410,15 @@ def _calls(program: Program) -> dict[str, list[list[Node]]]:
             if path:
                 found.setdefault(path, {}).setdefault(call, []).append(node)
     return {path: list(calls.values()) for path, calls in found.items()}
+
+
+def _is_uniform(constant: Operand, axis: int) -> bool:
+    """Whether its values are the same all along an axis."""
+    try:
+        value = constant.known()
+    except NotImplementedError:
+        return False
+    return bool((value == value.narrow(axis, 0, 1)).all())
 
 
 def _too_wide(windows: Sequence[Window], density: Densities) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -18,7 +19,7 @@ from atrous.convert.densities import DensifyError
 from atrous.convert.plan import Plan
 from atrous.convert.study import Pooling, Study, Wish
 from atrous.graph.capture import Inputs, arguments, capture, in_order, quiet
-from atrous.graph.diagnosis import told_failure
+from atrous.graph.diagnosis import failing_module, told_failure
 from atrous.graph.program import Node
 from atrous.graph.shell import shell_copy
 
@@ -37,6 +38,18 @@ _SIZES: dict[int, tuple[tuple[int, ...], ...]] = {
     3: ((33, 37, 41), (32, 48, 64)),
 }
 """Lengths to try, by number of axes: odd first, so that borders of all kinds occur."""
+
+
+class DenseRunError(DensifyError):
+    """A model that does not run on denser values.
+
+    Attributes:
+        module: the path of the module that fails; "" if none is known.
+    """
+
+    def __init__(self, message: str, module: str = "") -> None:
+        super().__init__(message)
+        self.module = module
 
 
 @dataclass(frozen=True)
@@ -65,21 +78,27 @@ class _Trial:
         """What the model gives when it is dense.
 
         Raises:
-            DensifyError: if it fails then.
+            DenseRunError: if it fails then.
         """
         dense = apply(shell_copy(self.model), plan)
         try:
             return run(dense, self.args, self.kwargs, self.found.points)
         except Exception as error:
             with quiet():
-                where = told_failure(error, dense, self.args, self.kwargs)
+                where, module = told_failure(error, dense, self.args, self.kwargs)
             todo = "What is written for one size of map there has to follow the map, or node= be "
             todo += "chosen before it"
             if plan.pooled:
                 todo += "; or as_graph=True lets what takes all positions take those of the grid"
-            raise DensifyError(
-                f"model must run on values that are denser, but it fails {where}. {todo}."
+            raise DenseRunError(
+                f"model must run on values that are denser, but it fails {where}. {todo}.", module
             ) from error
+
+    def failing(self, plan: Plan) -> str | None:
+        """The module that fails when the model is dense, tried without data; None if none does."""
+        dense = apply(shell_copy(self.model), plan)
+        with quiet():
+            return failing_module(dense, self.args, self.kwargs)
 
     def certified(self, pooling: Pooling) -> Certificate:
         """What differs between both models, with all that is known of it."""
@@ -168,42 +187,69 @@ class _Trial:
 
 def certified(
     model: nn.Module, x: Inputs, wish: Wish, found: Study, sizes: Sequence[int] | None
-) -> Certificate:
-    """Compare both models on small random inputs, weights shaken.
+) -> tuple[Certificate, Study]:
+    """Compare both models on small random inputs, weights shaken; and what was changed for it.
 
     On maps of odd lengths the last dense position may lie on the grid: what is laid from end to
-    end, as coordinates are, is equal there and nowhere else. So two sizes are compared.
+    end, as coordinates are, is equal there and nowhere else. So two sizes are compared. What does
+    not run on dense values runs as it is on phases, if it can.
 
     Raises:
+        DenseRunError: if the dense model does not run.
         DensifyError: if values that ought to be equal are not.
     """
     inputs = _inputs(model, x, found, sizes)
-    trial = _first(found, shaken(model), inputs)
+    trials = [_first(found, shaken(model), inputs)]
     for point in found.points:
-        if not all(bool(torch.isfinite(value).all()) for value in trial.before.at(point)):
+        if not all(bool(torch.isfinite(value).all()) for value in trials[0].before.at(point)):
             raise DensifyError(
                 f"model must give finite values on random input to be compared, but those of "
                 f"{point.label!r} are not. Look for weights that are infinite or no numbers."
             )
-    certificate = trial.certified(wish.pooling)
-    way = found.on_the_way
-    if wish.pooling == "grid" or not any(node in found.plan.pooled for node in way):
-        trial.check(certificate)
-        again = _next(trial, inputs)
-        if again is not None:
-            other = again.certified(wish.pooling)
-            again.check(other)
-            certificate = replace(certificate, again=other.shapes)
-    if not way:
-        return certificate
-    plan = found.planner.plan(pool_grid=wish.pooling == "all")
-    if plan.stuck:
-        return certificate
+    reads_all = any(node in found.plan.pooled for node in found.on_the_way)
+    ought = wish.pooling == "grid" or not reads_all
+    if ought:
+        trials += _next(trials[0], inputs)
     try:
-        return replace(certificate, other_pooling=trial.error(plan))
-    except DensifyError:
+        certificates = [trial.certified(wish.pooling) for trial in trials]
+    except DenseRunError as error:
+        found = _widened(error, trials, wish.pooling)
+        trials = [replace(trial, found=found) for trial in trials]
+        certificates = [trial.certified(wish.pooling) for trial in trials]
+    certificate = certificates[0]
+    if ought:
+        for trial, own in zip(trials, certificates, strict=True):
+            trial.check(own)
+        if len(trials) > 1:
+            certificate = replace(certificate, again=certificates[1].shapes)
+    if found.on_the_way:
+        plan = found.planner.plan(pool_grid=wish.pooling == "all", whole=found.whole)
         # Not every model has the choice.
-        return certificate
+        with suppress(DensifyError):
+            error_of_other = None if plan.stuck else trials[0].error(plan)
+            certificate = replace(certificate, other_pooling=error_of_other)
+    return certificate, found
+
+
+def _widened(error: DenseRunError, trials: Sequence[_Trial], pooling: Pooling) -> Study:
+    """What changes if modules that do not run on dense values run as they are, on phases.
+
+    Raises:
+        DenseRunError: the one given, if some cannot.
+    """
+    found, module = trials[0].found, error.module
+    while True:
+        wider = found.around(module, pooling)
+        if wider is None:
+            raise error from error.__cause__
+        found = wider
+        for trial in trials:
+            failing = trial.failing(found.plan)
+            if failing is not None:
+                module = failing
+                break
+        else:
+            return found
 
 
 def _told(nodes: Sequence[Node]) -> tuple[str, ...]:
@@ -219,21 +265,19 @@ def _first(found: Study, model: nn.Module, inputs: Iterator[Given]) -> _Trial:
         except Exception as error:
             failed, last = error, given
     with quiet():
-        where = told_failure(failed, model, *last)
+        where, _ = told_failure(failed, model, *last)
     raise DensifyError(
         f"sizes must be lengths that the model runs on in double precision, but it fails {where}. "
         "Give sizes=, as (96, 128)."
     ) from failed
 
 
-def _next(trial: _Trial, inputs: Iterator[Given]) -> _Trial | None:
-    """A trial of the next input, if the model runs on it."""
+def _next(trial: _Trial, inputs: Iterator[Given]) -> list[_Trial]:
+    """A trial of the next input, if there is one and the model runs on it."""
     for given in islice(inputs, 1):
-        try:
-            return _Trial.of(trial.found, trial.model, given)
-        except Exception:
-            return None
-    return None
+        with suppress(Exception):
+            return [_Trial.of(trial.found, trial.model, given)]
+    return []
 
 
 def _inputs(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import prod
 
 import numpy as np
 
+from atrous.convert.parts import Along, Part, Parts, along, cut, joined
 from atrous.geometry.algebra import compose
 from atrous.geometry.relation import Relation
 from atrous.geometry.taps import Taps
@@ -16,61 +16,73 @@ from atrous.graph.factors import Factors
 from atrous.graph.program import Node, Program
 from atrous.graph.rule import Local, Read
 
-
-@dataclass(frozen=True)
-class Along:
-    """How the positions of an axis lie on the input.
-
-    Attributes:
-        axis: the input's axis, counted from the end of those that hold positions.
-        stride: its positions per position.
-    """
-
-    axis: int
-    stride: Fraction
-
-    def too_far(self, wanted: Mapping[int, int]) -> bool:
-        """Whether they lie further apart than wanted.
-
-        Args:
-            wanted: the largest stride, by axis.
-        """
-        return self.stride > wanted.get(self.axis, self.stride)
-
-
 Strides = tuple[Along | None, ...]
 """Of every axis of a value; None for one that holds no positions."""
 
 
-def axis_strides(program: Program, axes: Mapping[str, tuple[int, ...]]) -> dict[str, Strides]:
-    """The stride of every axis of every value, from edge to edge.
+def axis_strides(lying: Mapping[str, Sequence[Parts]]) -> dict[str, Strides]:
+    """The stride of every axis of every value that goes from edge to edge."""
+    return {name: tuple(map(along, parts)) for name, parts in lying.items()}
+
+
+def axis_parts(
+    program: Program, axes: Mapping[str, tuple[int, ...]]
+) -> dict[str, tuple[Parts, ...]]:
+    """How every axis of every value lies along the input, in parts.
 
     Where an axis is cut into factors, as views cut it, the slowest factor has its positions,
     further apart; where one is put together of factors, its positions are those of the slowest,
-    nearer, if none of the others has any. An axis of which every position reads all of an axis of
-    another length (as after global pooling) holds no positions.
+    nearer, if the others are cuts of the same or have none: maps cut into windows and laid
+    together again hold the positions they had. An axis of which every position reads all of an
+    axis of another length (as after global pooling) holds no positions.
 
     Args:
         program: the captured model.
         axes: the axes of each input that hold positions.
     """
-    found: dict[str, Strides] = {}
+    found: dict[str, tuple[Parts, ...]] = {}
     for name, node in program.nodes.items():
-        mine: list[Along | None] = [None] * len(node.shape)
+        mine: list[Parts] = [(Part(length),) for length in node.shape]
         if node.call is None:
             own = axes.get(name, ())
             for k, axis in enumerate(own):
-                mine[axis] = Along(k - len(own), Fraction(1))
+                mine[axis] = (Part(node.shape[axis], Along(k - len(own), Fraction(1)), True),)
         for read in node.reads:
-            theirs = found[read.operand.name]
-            mixed = _mixed(read, theirs)
-            for axis, other, relation in axis_links(read, len(node.shape)):
-                before = theirs[other]
-                rate = _rate(node, axis, relation)
-                if before is not None and rate is not None and axis not in mixed:
-                    mine[axis] = Along(before.axis, before.stride * rate)
+            for axis, parts in _parts(node, read, found[read.operand.name]).items():
+                if along(parts) is not None or all(part.along is None for part in mine[axis]):
+                    mine[axis] = parts
         found[name] = tuple(mine)
     return found
+
+
+def _parts(node: Node, read: Read, theirs: Sequence[Parts]) -> dict[int, Parts]:
+    """By axis of the result, the parts that a read gives it."""
+    factors: list[Parts] = []
+    for axis, parts in enumerate(theirs):
+        factors += [parts] if read.split is None else cut(parts, read.split[axis])
+    found: dict[int, Parts] = {}
+    at = 0
+    for axis, length in enumerate(node.shape):
+        own: list[Part] = []
+        for size in (length,) if read.merge is None else read.merge[axis]:
+            link, at = read.links[at], at + 1
+            own += (
+                (Part(size),)
+                if link is None
+                else _read_parts(node, axis, link.relation, factors[link.axis])
+            )
+        found[axis] = joined(own or [Part(length)])
+    return found | {axis: theirs[other] for axis, other in _single(read)}
+
+
+def _read_parts(node: Node, axis: int, relation: Relation, parts: Parts) -> Parts:
+    rate = _rate(node, axis, relation)
+    if rate == 1 and relation.outputs == relation.inputs:
+        return parts
+    size, only = relation.outputs, parts[0]
+    if len(parts) > 1 or only.along is None or rate is None:
+        return (Part(size),)
+    return (Part(size, Along(only.along.axis, only.along.stride * rate), only.is_whole),)
 
 
 def axis_links(read: Read, count: int) -> list[tuple[int, int, Relation]]:
@@ -79,12 +91,12 @@ def axis_links(read: Read, count: int) -> list[tuple[int, int, Relation]]:
     theirs = _axes(read.split, len(read.operand.shape))
     axis_of = {place: axis for axis, (place, _) in theirs.items()}
     found = []
-    for axis, (place, joined) in own.items():
+    for axis, (place, rest) in own.items():
         link = read.links[place]
         if link is None or link.axis not in axis_of:
             continue
         other = axis_of[link.axis]
-        found.append((axis, other, _whole_axis(link.relation, joined, theirs[other][1])))
+        found.append((axis, other, _whole_axis(link.relation, rest, theirs[other][1])))
     return found + [(axis, other, Relation.identity(1)) for axis, other in _single(read)]
 
 
@@ -100,14 +112,14 @@ def _axes(factors: Factors | None, count: int) -> dict[int, tuple[int, int]]:
     return found
 
 
-def _whole_axis(relation: Relation, joined: int, cut: int) -> Relation:
+def _whole_axis(relation: Relation, joins: int, cuts: int) -> Relation:
     """A relation of slowest factors as one of the axes they are the slowest of."""
-    if joined > 1:
-        spread = Relation(relation.outputs * joined, relation.outputs, 1, Taps.of([[0]] * joined))
+    if joins > 1:
+        spread = Relation(relation.outputs * joins, relation.outputs, 1, Taps.of([[0]] * joins))
         relation = compose(spread, relation)
-    if cut > 1:
-        run = Taps.single(np.arange(cut, dtype=np.int64))
-        relation = compose(relation, Relation(relation.inputs, relation.inputs * cut, cut, run))
+    if cuts > 1:
+        run = Taps.single(np.arange(cuts, dtype=np.int64))
+        relation = compose(relation, Relation(relation.inputs, relation.inputs * cuts, cuts, run))
     return relation
 
 
@@ -130,21 +142,6 @@ def _empty(factors: Factors) -> dict[int, list[int]]:
     for axis, own in enumerate(factors):
         if not own:
             found.setdefault(at, []).append(axis)
-        at += len(own)
-    return found
-
-
-def _mixed(read: Read, theirs: Strides) -> set[int]:
-    """Result axes with a factor beside the slowest that has positions of its own."""
-    if read.merge is None:
-        return set()
-    places = _axes(read.split, len(read.operand.shape))
-    moving = {place for axis, (place, _) in places.items() if theirs[axis] is not None}
-    found, at = set(), 0
-    for axis, own in enumerate(read.merge):
-        links = read.links[at + 1 : at + len(own)]
-        if any(link is not None and link.axis in moving for link in links):
-            found.add(axis)
         at += len(own)
     return found
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from torch import nn
 
 from atrous.analysis.fields.field import default_axes
 from atrous.convert.comparison import Point, points
-from atrous.convert.densities import Densities, densities, last_positions
+from atrous.convert.densities import DensifyError, Densities, densities, last_positions
 from atrous.convert.plan import Plan, Planner
-from atrous.convert.strides import Strides, axis_strides
+from atrous.convert.strides import Strides, axis_parts, axis_strides
 from atrous.graph.capture import Inputs, capture
 from atrous.graph.program import Node, Program
 
@@ -50,6 +50,7 @@ class Study:
         targets: the values that are to be dense.
         planner: what finds that out.
         plan: what has to change.
+        whole: paths of modules that are to run as they are, on phases, whatever is in them.
     """
 
     program: Program
@@ -60,6 +61,7 @@ class Study:
     targets: tuple[Node, ...]
     planner: Planner
     plan: Plan
+    whole: frozenset[str] = frozenset()
 
     @property
     def points(self) -> list[Point]:
@@ -101,6 +103,20 @@ class Study:
                     return node
         return None
 
+    def around(self, path: str, pooling: Pooling) -> Study | None:
+        """The same, but a module runs as it is, on phases, or the first around it that can.
+
+        None if there is none, or it does so already.
+        """
+        holder = self.plan.holder(path)
+        wider = path if holder is None else holder.path.rpartition(".")[0]
+        if not wider:
+            return None
+        whole = self.whole | {wider}
+        plan = self.planner.plan(pool_grid=pooling == "grid", whole=whole)
+        found = plan.holder(wider)
+        return None if found in (None, holder) else replace(self, plan=plan, whole=whole)
+
     @property
     def lengths(self) -> tuple[int, ...]:
         """Of the first input, along its axes of positions."""
@@ -112,13 +128,15 @@ def study(model: nn.Module, x: Inputs, wish: Wish) -> Study:
     """Capture a model and find what has to change in it.
 
     Raises:
-        DensifyError: if a stride is no multiple of the wanted one, or no value holds positions.
+        DensifyError: if a stride is no multiple of the wanted one where it has to be, or no value
+            holds positions.
         KeyError: if there is no such node or output.
         ValueError: if the wanted strides do not fit the input's axes.
     """
     program = capture(model, x)
     axes = {name: default_axes(program, program.nodes[name]) for name in program.inputs}
-    strides = axis_strides(program, axes)
+    lying = axis_parts(program, axes)
+    strides = axis_strides(lying)
     wanted = _per_axis(wish.output_stride, axes[program.input().name])
     if wish.node is not None:
         targets = [program.find(wish.node)]
@@ -126,10 +144,13 @@ def study(model: nn.Module, x: Inputs, wish: Wish) -> Study:
         labels = [wish.output] if wish.output is not None else list(program.outputs)
         targets = [last_positions(program, strides, program.output(label)) for label in labels]
     targets = list({node.name: node for node in targets}.values())
-    density = densities(program, strides, wanted, targets)
+    density, unfit = densities(program, strides, lying, wanted, targets)
     names = {node.name for node in targets}
-    planner = Planner(program, model, strides, density, names)
+    planner = Planner(program, model, strides, density, names, unfit)
     plan = planner.plan(pool_grid=wish.pooling == "grid")
+    for name, why in unfit.items():
+        if plan.holder(program.nodes[name].place.module) is None:
+            raise DensifyError(why)
     return Study(program, axes, wanted, strides, density, tuple(targets), planner, plan)
 
 

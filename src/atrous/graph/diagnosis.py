@@ -78,12 +78,23 @@ def explain(
 
 def told_failure(
     error: Exception, model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> str:
-    """Where a model failed on an input, and what was said there, as one clause."""
+) -> tuple[str, str]:
+    """Where a model failed on an input, and what was said there, as one clause; and the module."""
     failure, module = _run_on_fakes(model, args, kwargs)
     told = failure or error
     at = f"at {module!r}" if module else "in its forward"
-    return f"{at}{_place(told)}: {_first_sentence(told)}"
+    return f"{at}{_place(told)}: {_first_sentence(told)}", module
+
+
+def failing_module(
+    model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> str | None:
+    """The module in which a model fails on an input, "" for its own forward; None if in none.
+
+    It is tried on tensors without data.
+    """
+    failure, module = _run_on_fakes(model, args, kwargs)
+    return module if failure is not None else None
 
 
 def _advice(failure: Exception, model: nn.Module, args: tuple[Any, ...]) -> str:

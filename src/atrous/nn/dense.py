@@ -24,6 +24,7 @@ from torch.utils._pytree import keystr, tree_map_only, tree_map_with_path
 
 _max: Callable[[int, int], int] = torch.sym_max
 _min: Callable[[int, int], int] = torch.sym_min
+_is_tracing: Callable[[], bool] = vars(torch.jit)["is_tracing"]
 _CONVOLUTIONS: dict[int, Any] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
@@ -38,6 +39,7 @@ class Density:
         reads: the inputs' axes of positions, counted from the end.
         gives: those of the results.
         weights: tensors among the arguments that hold no positions, by their places in them.
+        batch: the axis of all tensors along which phases are laid.
     """
 
     before: tuple[int, ...]
@@ -46,6 +48,7 @@ class Density:
     reads: tuple[int, ...]
     gives: tuple[int, ...]
     weights: frozenset[str] = frozenset()
+    batch: int = 0
 
     def __str__(self) -> str:
         sides = ("x".join(map(str, side)) for side in (self.before, self.after))
@@ -79,19 +82,29 @@ class InPhases(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The module's own forward on all phases, as items of one batch."""
+        density = self._density
         lengths: list[tuple[int, ...]] = []
 
         def cut(place: Any, tensor: Any) -> Any:
-            if not isinstance(tensor, Tensor) or keystr(place) in self._density.weights:
+            if not isinstance(tensor, Tensor) or keystr(place) in density.weights:
                 return tensor
-            lengths.append(tuple(tensor.shape[axis] for axis in self._density.reads))
-            return _phases(tensor, self._density)
+            if isinstance(self, nn.RNNBase) and lengths:
+                # The state that a recurrence begins with.
+                return torch.cat([tensor] * prod(density.after), -2)
+            lengths.append(tuple(_shape(tensor)[axis] for axis in density.reads))
+            return _phases(tensor, density)
+
+        def joined(tensor: Tensor) -> Tensor:
+            return _joined(tensor, lengths[0], density)
 
         args, kwargs = tree_map_with_path(cut, (args, kwargs))
         result = super().forward(*args, **kwargs)
-        if prod(self._density.after) == 1:
+        if prod(density.after) == 1:
             return result
-        return tree_map_only(Tensor, lambda t: _joined(t, lengths[0], self._density), result)
+        if isinstance(self, nn.RNNBase):
+            values, state = result
+            return joined(values), tree_map_only(Tensor, lambda t: _first_phase(t, density), state)
+        return tree_map_only(Tensor, joined, result)
 
     def extra_repr(self) -> str:
         """The module's own settings, and the densities."""
@@ -120,7 +133,8 @@ def in_phases(
     side by side, are the dense result. The module's parameters and their names stay.
 
     Args:
-        module: any whose tensors all lie at the given densities, batch first.
+        module: any whose tensors all lie at the given densities, batch first unless its own
+            `batch_first` says otherwise. The state of a recurrence is that of the first phase.
         before: density of the inputs, per axis.
         after: density of the results, per axis; all 1 where only the first phase is wanted.
         stride: dense input positions per dense result position; by default 1.
@@ -144,6 +158,7 @@ def in_phases(
         tuple(reads or last),
         tuple(gives or last),
         frozenset(weights),
+        0 if getattr(module, "batch_first", True) else 1,
     )
     _mix(InPhases, module, density)
 
@@ -162,7 +177,7 @@ class OnDense(nn.Module):
         strides: list[int] = []
         dilations: list[int] = []
         for k in range(count):
-            length, before, after = input.shape[k - count], *_both(self._density, k)
+            length, before, after = _shape(input)[k - count], *_both(self._density, k)
             reach = conv.dilation[k] * (conv.kernel_size[k] - 1)
             coarse = (-(-length // before) + left[k] + right[k] - reach - 1) // conv.stride[k] + 1
             stride = before * conv.stride[k] // after
@@ -259,10 +274,11 @@ def _blank(what: Any, kind: Any) -> Any:
 def _phases(tensor: Tensor, density: Density) -> Tensor:
     """Every phase of a tensor that the result needs, along the batch."""
     axes = density.reads
-    counts = [-(-tensor.shape[axis] // r) for axis, r in zip(axes, density.before, strict=True)]
+    shape = _shape(tensor)
+    counts = [-(-shape[axis] // r) for axis, r in zip(axes, density.before, strict=True)]
     room = [0] * (2 * tensor.dim())
     for axis, n, r, phases in zip(axes, counts, density.before, density.after, strict=True):
-        room[2 * (-axis - 1) + 1] = _max(r * (n - 1) + phases - tensor.shape[axis], 0)
+        room[2 * (-axis - 1) + 1] = _max(r * (n - 1) + phases - shape[axis], 0)
     padded = _padded(tensor, room)
     found = []
     for starts in itertools.product(*map(range, density.after)):
@@ -270,7 +286,7 @@ def _phases(tensor: Tensor, density: Density) -> Tensor:
         for axis, start, n, r in zip(axes, starts, counts, density.before, strict=True):
             index[axis] = slice(start, start + r * (n - 1) + 1, r)
         found.append(padded[tuple(index)])
-    return found[0] if len(found) == 1 else torch.cat(found)
+    return found[0] if len(found) == 1 else torch.cat(found, density.batch)
 
 
 def _padded(tensor: Tensor, room: list[int]) -> Tensor:
@@ -281,22 +297,32 @@ def _padded(tensor: Tensor, room: list[int]) -> Tensor:
 
 def _joined(tensor: Tensor, lengths: tuple[int, ...], density: Density) -> Tensor:
     """The phases along the batch side by side, cut to the length of a dense result."""
-    axes, after = density.gives, density.after
-    count, dim = len(axes), tensor.dim()
-    items = tensor.shape[0] // prod(after)
-    order, shape = [count], [items]
-    for axis in range(1, dim):
-        order.append(count + axis)
-        shape.append(tensor.shape[axis])
+    axes, after, batch = density.gives, density.after, density.batch
+    own, count, dim = _shape(tensor), len(density.gives), tensor.dim()
+    order: list[int] = []
+    shape: list[int] = []
+    for axis in range(dim):
+        order.append(axis if axis < batch else axis + count)
+        shape.append(own[axis] if axis != batch else own[axis] // prod(after))
         if axis - dim in axes:
             which = axes.index(axis - dim)
-            order.append(which)
+            order.append(batch + which)
             shape[-1] *= after[which]
-    parts = tensor.reshape(*after, items, *tensor.shape[1:])
+    parts = tensor.reshape(*own[:batch], *after, shape[batch], *own[batch + 1 :])
     joined = parts.permute(order).reshape(shape)
     for axis, length, stride, r in zip(axes, lengths, density.stride, after, strict=True):
-        joined = _cut(joined, axis, dense_length(length, stride, tensor.shape[axis], r))
+        joined = _cut(joined, axis, dense_length(length, stride, own[axis], r))
     return joined
+
+
+def _first_phase(state: Tensor, density: Density) -> Tensor:
+    """The state of a recurrence after the first phase, as it is of no dense position."""
+    return state.narrow(-2, 0, _shape(state)[-2] // prod(density.after))
+
+
+def _shape(tensor: Tensor) -> tuple[int, ...]:
+    # A trace holds for the lengths it is made at: there they are tensors.
+    return tuple(map(int, tensor.shape)) if _is_tracing() else tuple(tensor.shape)
 
 
 def _cut(tensor: Tensor, axis: int, length: int) -> Tensor:
