@@ -8,7 +8,7 @@ from time import process_time
 import pytest
 
 import atrous
-from atrous.design.schedule.request import request
+from atrous.design.schedule.arguments import request
 from atrous.design.schedule.scan import Space
 from atrous.design.schedule.search import exhaust
 from atrous.design.schedule.shelf import Shelf, Work
