@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
 from torch import nn
 
 import atrous
-from atrous.cli.main import run
 from atrous.design.schedule.families import FAMILIES
+from commands import call as command
 
-
-def call(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        run(["schedule", *arguments])
-    return int(stopped.value.code or 0)
+call = partial(command, "schedule")
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
