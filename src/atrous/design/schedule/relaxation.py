@@ -86,9 +86,11 @@ def pairs(request: Request) -> tuple[tuple[Relaxation, Relaxation], ...]:
             for first in relax(_relaxed(request, second)):
                 if first.constraint == name and len(both) == 2:
                     found[both] = first, second
-    # What was wanted gives way last.
-    goal = {"field", "reach"}
-    return tuple(sorted(found.values(), key=lambda pair: pair[1].constraint in goal))
+    # What was wanted gives way last, and before it that all of it be read.
+    late = {"holes": 1, "field": 2, "reach": 2}
+    return tuple(
+        sorted(found.values(), key=lambda pair: max(late.get(c.constraint, 0) for c in pair))
+    )
 
 
 _Relax = Callable[[Request], Iterator[Relaxation]]
