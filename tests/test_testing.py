@@ -17,25 +17,16 @@ from torch.nn import functional as F
 
 from atrous.testing import assert_causal, assert_no_holes, assert_receptive_field
 from linting import linted
-
-
-def stack(*dilations: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
-    return nn.Sequential(
-        *(
-            nn.Conv1d(1, 1, kernel, stride=stride, dilation=d, padding=d * (kernel // 2))
-            for d in dilations
-        )
-    )
-
+from samples import dilated
 
 X = (1, 1, 64)
 
 
 def test_sizes_and_strides_that_are_right_pass() -> None:
     # 1 + 2 (1 + 2 + 4) = 15; with stride 2 at every layer 1 + 2 (1 * 1 + 2 * 2 + 4 * 4) = 43.
-    assert_receptive_field(stack(1, 2, 4), X, size=15, stride=1)
-    assert_receptive_field(stack(1, 2, 4, stride=2), X, size=43, stride=8)
-    assert_receptive_field(stack(1, 2, 4), X, size=7, node="1")
+    assert_receptive_field(dilated(1, 2, 4), X, size=15, stride=1)
+    assert_receptive_field(dilated(1, 2, 4, stride=2), X, size=43, stride=8)
+    assert_receptive_field(dilated(1, 2, 4), X, size=7, node="1")
     flat = nn.Conv2d(1, 1, (3, 5), stride=(1, 2))
     assert_receptive_field(flat, (1, 1, 9, 9), size=(3, 5), stride=(1, 2))
     up = nn.Upsample(scale_factor=2)
@@ -45,12 +36,12 @@ def test_sizes_and_strides_that_are_right_pass() -> None:
 @pytest.mark.parametrize(("wanted", "advice"), [(17, "dilation=5"), (11, "dilation=2")])
 def test_the_dilation_that_is_advised_gives_the_wanted_size(wanted: int, advice: str) -> None:
     with pytest.raises(AssertionError, match=r"must be \d+ along axis 2, got size 15") as raised:
-        assert_receptive_field(stack(1, 2, 4), X, size=wanted)
+        assert_receptive_field(dilated(1, 2, 4), X, size=wanted)
     told = str(raised.value)
     assert "Nodes that add most: '2' +8, '1' +4, '0' +2." in told
     new = int(advice.removeprefix("dilation="))
     assert f"Use {advice}, padding={new} instead of dilation=4, padding=4 at '2'" in told
-    assert_receptive_field(stack(1, 2, new), X, size=wanted)
+    assert_receptive_field(dilated(1, 2, new), X, size=wanted)
 
 
 def test_no_dilation_is_advised_where_none_would_do() -> None:
@@ -59,13 +50,13 @@ def test_no_dilation_is_advised_where_none_would_do() -> None:
             assert_receptive_field(model, X, size=size)
         return str(raised.value)
 
-    assert "Use" not in told(stack(1, 2, 4), 16)
-    assert "Use" not in told(stack(2), 1)
+    assert "Use" not in told(dilated(1, 2, 4), 16)
+    assert "Use" not in told(dilated(2), 1)
 
     class Branches(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.a, self.b = stack(4), stack(4)
+            self.a, self.b = dilated(4), dilated(4)
 
         def forward(self, x: Tensor) -> Tensor:
             return self.a(x) + self.b(x)  # type: ignore[no-any-return]
@@ -79,7 +70,7 @@ def test_fields_that_are_global_or_unknown_fail_with_the_cause() -> None:
     class Pooled(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.body = stack(1, 2)
+            self.body = dilated(1, 2)
             self.pool = nn.AdaptiveAvgPool1d(1)
 
         def forward(self, x: Tensor) -> Tensor:
@@ -103,33 +94,33 @@ def test_fields_that_are_global_or_unknown_fail_with_the_cause() -> None:
 
 def test_wrong_strides_name_where_they_come_from() -> None:
     with pytest.raises(AssertionError, match="stride of the field of '2' must be 4") as raised:
-        assert_receptive_field(stack(1, 1, 1, stride=2), X, stride=4)
+        assert_receptive_field(dilated(1, 1, 1, stride=2), X, stride=4)
     assert "It is 2 from '0' on, 4 from '1' on, 8 from '2' on." in str(raised.value)
 
 
 def test_wrong_arguments() -> None:
     with pytest.raises(ValueError, match="size or stride must be given"):
-        assert_receptive_field(stack(1), X)
+        assert_receptive_field(dilated(1), X)
     with pytest.raises(ValueError, match="one number or one for each of the axes 2, got"):
-        assert_receptive_field(stack(1), X, size=(3, 3))
+        assert_receptive_field(dilated(1), X, size=(3, 3))
     with pytest.raises(KeyError, match="Did you mean"):
-        assert_no_holes(stack(1, 2), X, node="00")
+        assert_no_holes(dilated(1, 2), X, node="00")
     with pytest.raises(ValueError, match="between -3 and 2"):
-        assert_causal(stack(1), X, axis=3)
+        assert_causal(dilated(1), X, axis=3)
 
 
 @pytest.mark.parametrize("dilations", [(1, 2, 9), (1, 3, 10), (2, 1, 9), (2, 2), (1, 4)])
 def test_the_largest_dilation_that_is_advised_leaves_no_holes(dilations: tuple[int, ...]) -> None:
     with pytest.raises(AssertionError, match="holes") as raised:
-        assert_no_holes(stack(*dilations), X)
+        assert_no_holes(dilated(*dilations), X)
     told = str(raised.value)
     advised = re.search(r"dilation (\d+) at '(\d)' closes them all", told)
     assert advised is not None, told
     most, at = map(int, advised.groups())
     assert f"\n  nn.Conv1d(1, 1, 3, padding={most}" in told
-    assert_no_holes(stack(*dilations[:at], most, *dilations[at + 1 :]), X)
+    assert_no_holes(dilated(*dilations[:at], most, *dilations[at + 1 :]), X)
     with pytest.raises(AssertionError, match="holes"):
-        assert_no_holes(stack(*dilations[:at], most + 1, *dilations[at + 1 :]), X)
+        assert_no_holes(dilated(*dilations[:at], most + 1, *dilations[at + 1 :]), X)
 
 
 def test_holes_before_strides_and_in_two_dimensions() -> None:
@@ -195,7 +186,7 @@ def test_what_a_later_layer_makes_good_is_not_blamed() -> None:
     class Shifted(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.a, self.b = stack(3), stack(2)
+            self.a, self.b = dilated(3), dilated(2)
 
         def forward(self, x: Tensor) -> Tensor:
             return self.b(F.pad(self.a(x), (3, 0))[..., :-3])  # type: ignore[no-any-return]
@@ -322,7 +313,7 @@ def test_a_classifier_is_judged_by_what_it_pools() -> None:
 
 
 def test_the_model_keeps_its_mode() -> None:
-    model = stack(1, 2).train()
+    model = dilated(1, 2).train()
     assert_no_holes(model, X)
     assert_causal(nn.Sequential(nn.ReLU()).train(), X)
     assert model.training

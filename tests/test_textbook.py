@@ -14,22 +14,13 @@ from torch import Tensor, nn
 import atrous
 from atrous import geometry
 from atrous.geometry import Window, hole_free, index_map
-
-
-def chain(*dilations: int, kernel_size: int = 3, axes: int = 1, channels: int = 1) -> nn.Module:
-    kind = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[axes]
-    return nn.Sequential(
-        *(
-            kind(channels, channels, kernel_size, dilation=d, padding=(kernel_size - 1) * d // 2)
-            for d in dilations
-        )
-    )
+from samples import dilated
 
 
 def offsets(*dilations: int) -> list[int]:
     """What one output reads, relative to its own position."""
     length = 2 * sum(dilations) + 9
-    taps, _ = atrous.receptive_field(chain(*dilations), (1, 1, length)).axes[0].taps(length // 2)
+    taps, _ = atrous.receptive_field(dilated(*dilations), (1, 1, length)).axes[0].taps(length // 2)
     return (taps - length // 2).tolist()
 
 
@@ -53,7 +44,7 @@ def test_rates_may_share_a_factor_and_coprime_rates_may_leave_holes() -> None:
 
 
 def test_every_input_is_read_though_every_output_has_holes() -> None:
-    net = chain(8, 8, 8, 8)
+    net = dilated(8, 8, 8, 8)
     one = atrous.coverage(net, (1, 1, 128))
     assert one.density == pytest.approx(9 / 65)
     assert atrous.coverage(net, (1, 1, 128), at=slice(None)).read.all()
@@ -61,7 +52,7 @@ def test_every_input_is_read_though_every_output_has_holes() -> None:
     assert not atrous.coverage(net, (1, 1, 128), at=slice(None, None, 4)).read.all()
     # 8 nets side by side, 64 in two dimensions: each sees every eighth position.
     assert atrous.receptive_field(net, (1, 1, 128)).axes[0].phases == 8
-    plane = atrous.receptive_field(chain(8, 8, 8, 8, axes=2), (1, 1, 96, 96))
+    plane = atrous.receptive_field(dilated(8, 8, 8, 8, axes=2), (1, 1, 96, 96))
     assert [axis.phases for axis in plane.axes] == [8, 8]
 
 
@@ -70,7 +61,7 @@ def test_exponential_rates_and_the_hybrid_ones_are_two_schedules() -> None:
     assert offsets(1, 2, 5) == list(range(-8, 9))
     # The exponential one is hole-free too, by doubling; its counts are less even.
     even, uneven = (
-        atrous.coverage(chain(*schedule), (1, 1, 99)).uniformity.cv
+        atrous.coverage(dilated(*schedule), (1, 1, 99)).uniformity.cv
         for schedule in ((1, 2, 5), (1, 2, 4, 8))
     )
     assert even < uneven
@@ -90,7 +81,7 @@ def test_parallel_rates_let_most_fall_through() -> None:
     assert (int(alone.read.sum()), alone.span) == (25, (37, 37))
     # Density comes from what is before: three layers of 3 x 3 are not enough for steps of 6.
     behind = [
-        atrous.coverage(nn.Sequential(chain(*[1] * n, axes=2), Pyramid()), (1, 1, 97, 97)).density
+        atrous.coverage(nn.Sequential(dilated(*[1] * n, axes=2), Pyramid()), (1, 1, 97, 97)).density
         for n in (0, 1, 3, 6)
     ]
     assert behind == sorted(behind)
@@ -99,7 +90,7 @@ def test_parallel_rates_let_most_fall_through() -> None:
 
 def test_what_lies_in_the_holes_of_one_output_is_seen_by_others() -> None:
     x = torch.rand(1, 1, 64, generator=torch.Generator().manual_seed(1))
-    found = atrous.hidden_perturbation(chain(2, 2), x)
+    found = atrous.hidden_perturbation(dilated(2, 2), x)
     assert found.is_unseen
     assert found.elsewhere > 0
 
@@ -113,19 +104,19 @@ def test_taps_read_padding_where_the_span_exceeds_the_map(dilation: int, length:
     assert (min(outside) > 0) == (span > length)
     # Always, for the same tap, once half the span reaches the map: then it is a 1x1 in disguise.
     assert (min(outside) == 2) == (dilation >= length)
-    first = atrous.coverage(chain(dilation), (1, 1, length), at=0)
+    first = atrous.coverage(dilated(dilation), (1, 1, length), at=0)
     assert (first.span == (1,)) == (dilation >= length)
 
 
 def test_one_layer_grows_linearly_and_a_schedule_exponentially() -> None:
     def size(*dilations: int) -> int:
-        return atrous.receptive_field(chain(*dilations), (1, 1, 4096)).axes[0].size
+        return atrous.receptive_field(dilated(*dilations), (1, 1, 4096)).axes[0].size
 
     assert [size(d) for d in (1, 2, 4, 8)] == [3, 5, 9, 17]
     assert [size(*(2**k for k in range(n))) for n in (1, 2, 3, 4)] == [3, 7, 15, 31]
     # Parameters grow with depth; covering N positions takes log2(N) layers of N outputs each.
     for n in (6, 9):
-        report = atrous.inspect(chain(*(2**k for k in range(n))), (1, 1, 2 ** (n + 1) - 1))
+        report = atrous.inspect(dilated(*(2**k for k in range(n))), (1, 1, 2 ** (n + 1) - 1))
         assert report.inspection.parameters == n * (3 + 1)
         assert report.inspection.macs == 3 * n * (2 ** (n + 1) - 1)
 
@@ -144,7 +135,7 @@ def test_pools_taken_out_take_their_own_extent_with_them() -> None:
     with_pool = nn.Sequential(
         nn.Conv2d(1, 1, 3, padding=1), nn.MaxPool2d(2), nn.Conv2d(1, 1, 3, padding=1)
     )
-    without = chain(1, 2, axes=2)
+    without = dilated(1, 2, axes=2)
     kept = nn.Sequential(
         nn.Conv2d(1, 1, 3, padding=1), nn.MaxPool2d(2, stride=1), nn.Conv2d(1, 1, 3, dilation=2)
     )
@@ -154,7 +145,8 @@ def test_pools_taken_out_take_their_own_extent_with_them() -> None:
 
 def test_a_field_reaches_half_its_size_to_each_side() -> None:
     def reach(layers: int) -> tuple[int, int, int]:
-        axis = atrous.receptive_field(chain(*(2**k for k in range(layers))), (1, 1, 66_000)).axes[0]
+        net = dilated(*(2**k for k in range(layers)))
+        axis = atrous.receptive_field(net, (1, 1, 66_000)).axes[0]
         return axis.size, *axis.reach
 
     assert reach(14) == (32_767, 16_383, 16_383)
@@ -182,7 +174,7 @@ class Pairs(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.line = chain(1, 2, channels=4)
+        self.line = dilated(1, 2, channels=4)
         self.plane = nn.Sequential(
             nn.Conv2d(8, 4, 3, padding=1), nn.Conv2d(4, 1, 3, padding=2, dilation=2)
         )
@@ -196,7 +188,7 @@ class Pairs(nn.Module):
 
 def test_pairs_from_a_line_and_blocks_on_pairs_are_two_shapes() -> None:
     # Blocks on pairs only: each axis of the map on its own axis of the input.
-    blocks = atrous.receptive_field(chain(1, 2, 4, 8, axes=2), (1, 1, 64, 64))
+    blocks = atrous.receptive_field(dilated(1, 2, 4, 8, axes=2), (1, 1, 64, 64))
     assert [axis.output_axes for axis in blocks.axes] == [(2,), (3,)]
     # 1-D, then pairs, then 2-D: both axes of the map descend from the one axis of the sequence.
     (axis,) = atrous.receptive_field(Pairs(), (1, 4, 64)).axes
@@ -217,7 +209,7 @@ def test_kernels_and_strides_set_time_and_space_apart_too() -> None:
 
 
 def test_dilation_costs_no_parameters_and_no_macs() -> None:
-    near, far = (atrous.inspect(chain(d, axes=2), (1, 1, 65, 65)).inspection for d in (1, 16))
+    near, far = (atrous.inspect(dilated(d, axes=2), (1, 1, 65, 65)).inspection for d in (1, 16))
     assert (near.parameters, near.macs) == (far.parameters, far.macs)
 
 
@@ -233,11 +225,11 @@ def test_blind_fraction_of_one_layer() -> None:
 
 def test_counts_of_three_perfect_layers_are_even() -> None:
     # (1 + z + z^2)(1 + z^3 + z^6) = (1 - z^9) / (1 - z): every offset once.
-    assert atrous.coverage(chain(1, 3), (1, 1, 33)).counts.tolist() == [1] * 9
-    assert atrous.coverage(chain(1, 1), (1, 1, 33)).counts.tolist() == [1, 2, 3, 2, 1]
-    five = chain(1, 5, 25, kernel_size=5)
+    assert atrous.coverage(dilated(1, 3), (1, 1, 33)).counts.tolist() == [1] * 9
+    assert atrous.coverage(dilated(1, 1), (1, 1, 33)).counts.tolist() == [1, 2, 3, 2, 1]
+    five = dilated(1, 5, 25, kernel=5)
     assert set(atrous.coverage(five, (1, 1, 257)).counts.tolist()) == {1}
-    assert np.all(atrous.coverage(chain(2, 2), (1, 1, 33)).counts[1::2] == 0)
+    assert np.all(atrous.coverage(dilated(2, 2), (1, 1, 33)).counts[1::2] == 0)
 
 
 def low_pass(dilation: int, stride: int = 1) -> nn.Module:
@@ -251,7 +243,7 @@ def low_pass(dilation: int, stride: int = 1) -> nn.Module:
 
 def test_a_stack_of_one_rate_repeats_its_gain_without_any_zero() -> None:
     d = 4
-    net = chain(d, d, d)
+    net = dilated(d, d, d)
     with torch.no_grad():
         for layer in net:
             # A peak at the centre: its response is positive at every frequency.

@@ -20,11 +20,7 @@ from atrous.analysis.matrix.affine import Evaluator, NotAffineError, affine_step
 from atrous.analysis.matrix.support import colouring, support
 from atrous.graph.capture import capture
 from networks import RandomNetwork, draw_network
-
-
-def drawn(*shape: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
+from samples import drawn
 
 
 def assert_is(found: LinearMap, model: nn.Module, x: Tensor) -> None:

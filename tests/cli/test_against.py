@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from atrous.cli.against import shift_list, short_names
-from atrous.cli.main import run
+from commands import call
 
 DESIGNS = """
 from torch import nn
@@ -19,12 +19,6 @@ def N2():
     return nn.Sequential(
         nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 8, 3, dilation=2, padding=2))
 """
-
-
-def call(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        run(list(arguments))
-    return int(stopped.value.code or 0)
 
 
 @pytest.fixture

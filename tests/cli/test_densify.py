@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from atrous.cli.main import run
+from commands import call as command
 
 NET = """\
 import torch
@@ -27,17 +28,10 @@ class Plain(nn.Module):
 """
 
 
-def call(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        run(["densify", *arguments])
-    return int(stopped.value.code or 0)
+call = partial(command, "densify")
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "net.py").write_text(NET)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def test_changes_and_proof_are_printed(capsys: pytest.CaptureFixture[str]) -> None:

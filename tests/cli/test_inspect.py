@@ -13,12 +13,7 @@ from torch import nn
 
 import atrous
 from atrous.cli.main import run
-
-
-def call(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        run(list(arguments))
-    return int(stopped.value.code or 0)
+from commands import call
 
 
 def test_without_arguments_the_bundled_model(capsys: pytest.CaptureFixture[str]) -> None:

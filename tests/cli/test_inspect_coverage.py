@@ -8,14 +8,8 @@ from pathlib import Path
 import pytest
 
 import atrous
-from atrous.cli.main import run
 from atrous.models import create
-
-
-def call(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        run(list(arguments))
-    return int(stopped.value.code or 0)
+from commands import call
 
 
 @pytest.fixture

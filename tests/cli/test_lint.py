@@ -8,48 +8,10 @@ from pathlib import Path
 import pytest
 
 import atrous
-from atrous.cli.main import run
 from atrous.lint.rule import lint_rules
+from commands import call
 
-NET = """\
-from torch import nn
-
-
-class Net(nn.Module):
-    def __init__(self, *dilations):
-        super().__init__()
-        self.layers = nn.Sequential(
-            *(nn.Conv1d(1, 1, 3, dilation=d, padding=d) for d in dilations)
-        )
-
-    def forward(self, x):
-        return self.layers(x)
-
-
-def holey():
-    return Net(2, 2)
-
-
-def plain():
-    return nn.Sequential(*Net(2, 2).layers)
-
-
-def sound():
-    return Net(1, 2)
-"""
-
-
-def call(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        run(list(arguments))
-    return int(stopped.value.code or 0)
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "net.py").write_text(NET)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 SELECT = ("--select", "holes")

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
 from torch import nn
 
 import atrous
-from atrous.cli.main import run
 from atrous.design.schedule.families import FAMILIES
+from commands import call as command
 
-
-def call(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        run(["schedule", *arguments])
-    return int(stopped.value.code or 0)
+call = partial(command, "schedule")
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
@@ -65,6 +62,7 @@ def test_options_are_arguments(capsys: pytest.CaptureFixture[str]) -> None:
         (["--field", "40", "--objective", "cv=1,macs=0.5"], {"objective": {"cv": 1, "macs": 0.5}}),
         (["--field", "40", "--holes", "--layers", "3"], {"holes": True, "layers": 3}),
         (["--field", "40", "--max-dilation", "9"], {"max_dilation": 9}),
+        (["--field", "40", "--parameters", "16"], {"parameters": 16}),
         (["--field", "40", "--budget", "5000", "--channels", "8", "--dims", "2"],
          {"budget": 5000, "channels": 8, "dims": 2}),
     ]:  # fmt: skip
@@ -116,6 +114,14 @@ def test_families_take_their_options(capsys: pytest.CaptureFixture[str]) -> None
     assert call("--family", "list") == 0
     listed = capsys.readouterr().out
     assert all(name in listed for name in FAMILIES)
+    listed = told(capsys, "--family", "list")["families"]
+    names = [row.get("schedule", row.get("pyramid"))["name"] for row in listed]
+    assert names == list(FAMILIES)
+    front = ["--family", "beat-synchronous", "--front", "1,3,9,27", "--count", "3"]
+    assert told(capsys, *front)["schedule"]["dilations"] == [1, 3, 9, 27, 33, 58, 100]
+    pyramid = told(capsys, "--family", "aspp", "--no-pointwise", "--rates", "6")["pyramid"]
+    assert (pyramid["pointwise"], pyramid["read"]) == (False, 9)
+    assert not told(capsys, "--family", "time-covering", "--no-causal")["schedule"]["causal"]
     assert call("--family", "wavenet", "--cycles", "1", "--code") == 0
     assert "def wavenet(" in capsys.readouterr().out
 
@@ -147,7 +153,17 @@ def test_rates_too_wide_for_a_map_are_told(capsys: pytest.CaptureFixture[str]) -
             ["--family", "hdc", "--layers", "3"],
             "--layers must be left out with --family hdc, got 3",
         ),
-        (["--family", "hdc", "--reach", "3"], "--family must be given without the constraints"),
+        (["--family", "hdc", "--reach", "3"], "--reach must be left out with --family"),
+        (["--family", "hdc", "--objective", "cheap"], "--objective must be left out with"),
+        (["--family", "hdc", "--kernel", "any"], "--kernel must be one number with --family"),
+        (["--family", "base-k", "--field", "9:12"], "field must be a whole number"),
+        (["--family", "list", "--code"], "--code must be given with one family"),
+        (["--family", "list", "--layers", "3"], "--layers must be given with one family"),
+        (["--field", "60", "--front", "7x1"], "--front must be a layer as kernel,dilation,stride"),
+        (["--field", "60", "--front", "7,1,2,3"], "Give it once per layer"),
+        (["--field", "60", "--channels", "0"], "channels must be a whole number of at least 1"),
+        (["--field", "1000000000"], "at most 4,194,304 to be decided exactly, got 1,000,000,000."),
+        (["--field", "9", "--kernel", "3/4,5"], "--kernel must be whole numbers"),
         (["--family", "aspp", "--code"], "--code must be given for a chain"),
     ],
 )

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 
 from atrous.geometry import Window
-from atrous.geometry.padding import padding_share, reads_on_data
+from atrous.geometry.padding import padding_share, reads_inside, reads_on_data
 
 
 def test_reads_are_counted_one_by_one() -> None:
@@ -21,6 +21,7 @@ def test_reads_are_counted_one_by_one() -> None:
             for tap in range(kernel)
         ]
         assert reads_on_data(window, outputs, np.ones(length, dtype=bool)).tolist() == inside
+        assert list(reads_inside(window, length, outputs)) == inside
         reads = kernel * outputs
         assert padding_share(window, length, outputs) == Fraction(reads - sum(inside), reads)
 

@@ -18,13 +18,9 @@ from atrous.nn import (
     compare_continuous,
     wavelet_redundancy,
 )
+from samples import drawn
 
 WAVELETS = ("haar", "db2", "db5", "sym4", "coif1", "bior1.3", "bior2.4", "rbio3.1", "dmey")
-
-
-def drawn(*shape: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
 def assert_equal(found: Tensor, expected: np.ndarray, allowed: float = 1e-12) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from atrous.design.schedule.arguments import request
 from atrous.design.schedule.plan import Plan, planned
-from atrous.design.schedule.request import request
 
 
 def schedule(
@@ -18,6 +18,7 @@ def schedule(
     causal: bool = False,
     reach: int | None = None,
     budget: int | None = None,
+    parameters: int | None = None,
     strides: Sequence[int] | None = None,
     front: Sequence[Sequence[int]] = (),
     holes: bool = False,
@@ -46,6 +47,8 @@ def schedule(
         reach: how far an output is to see to each side, to the past if causal. A field of 2 n sees
             no further than n.
         budget: the most multiply-adds per position of the output, by the layers planned.
+        parameters: the most weights of the layers planned, without biases. At a stride of 1 as
+            many as multiply-adds; behind strides they differ.
         strides: of the layers, one each, so that there are as many layers. Behind a stride of s,
             taps lie s times as far apart on the input.
         front: layers that are there already, before those planned: (kernel, dilation, stride)
@@ -55,9 +58,9 @@ def schedule(
             variation), then the cheapest; "cheap" is fewest holes, cheapest, most even. Or weights
             of a sum: "holes" (share unread), "cv", "macs" (multiply-adds), "field" (what it has in
             excess, as a share).
-        channels: of every layer, for budget and cost.
-        dims: axes that hold positions, for budget, cost and code.
-        effort: how long to search, as a multiple of the usual half a second; 0.1 to 100.
+        channels: of every layer, for budget, parameters and cost.
+        dims: axes that hold positions, for budget, parameters, cost and code.
+        effort: how long to search, as a multiple of the usual half a second.
 
     Returns:
         A plan that prints itself. `.dilations`, `.schedule`, `.is_optimal`, `.runners_up`,
@@ -81,7 +84,7 @@ def schedule(
     """
     asked = request(
         field, kernel, layers=layers, max_dilation=max_dilation, map_size=map_size, causal=causal,
-        reach=reach, budget=budget, strides=strides, front=front, holes=holes,
-        objective=objective, channels=channels, dims=dims, effort=effort,
+        reach=reach, budget=budget, parameters=parameters, strides=strides, front=front,
+        holes=holes, objective=objective, channels=channels, dims=dims, effort=effort,
     )  # fmt: skip
     return planned(asked)

@@ -34,6 +34,24 @@ def reads_on_data(window: Window, outputs: int, data: Flags) -> Ints:
     return np.array(found, dtype=np.int64)
 
 
+def reads_inside(window: Window, length: int, outputs: int) -> tuple[int, ...]:
+    """At how many outputs each tap of a window reads an axis of `length` positions, not padding.
+
+    As `reads_on_data` where all is data, by arithmetic alone.
+
+    >>> reads_inside(Window(3, dilation=6, left=6), 14, 14)
+    (8, 14, 8)
+    """
+    found = []
+    for tap in range(window.kernel_size):
+        # Output o reads position o * stride + at.
+        at = tap * window.dilation - window.left
+        first = max(0, -(at // window.stride))
+        last = min(outputs - 1, (length - 1 - at) // window.stride)
+        found.append(max(0, last - first + 1))
+    return tuple(found)
+
+
 def padding_share(window: Window, length: int, outputs: int) -> Fraction:
     """Share of all reads of a window that fall on padding, on an axis of `length` positions.
 
@@ -41,5 +59,5 @@ def padding_share(window: Window, length: int, outputs: int) -> Fraction:
     Fraction(2, 7)
     """
     reads = window.kernel_size * outputs
-    inside = int(reads_on_data(window, outputs, np.ones(length, dtype=bool)).sum())
+    inside = sum(reads_inside(window, length, outputs))
     return Fraction(reads - inside, reads) if reads else Fraction(0)

@@ -13,6 +13,7 @@ from torch import nn
 import atrous
 from atrous import schedules
 from atrous.design.schedule.families import FAMILIES
+from atrous.report.json.schedule import family_to_dict
 from atrous.schedules import Schedule
 from exhaustive import path_counts
 
@@ -59,6 +60,43 @@ def test_a_beat_is_a_dilation() -> None:
     far = schedules.beat_synchronous((1, 180), 100, count=2, kernel=2)
     assert far.is_hole_free
     assert far.dilations[-2:] == (33, 6000)
+
+
+def test_tempos_whose_beats_are_as_long_count_once() -> None:
+    assert schedules.beat_synchronous((60, 60), 100) == schedules.beat_synchronous(60, 100)
+    assert schedules.beat_synchronous((120,), 100).dilations[-1] == 50
+    # At 2 frames a second 60 to 180 beats a minute are 2 to 1 frames a beat.
+    assert schedules.beat_synchronous((60, 180), 2, front=()).dilations == (1, 2)
+    # Tempos that are named keep a layer each.
+    assert schedules.beat_synchronous((60, 60, 60), 2, front=()).dilations == (2, 2, 2)
+    bare = schedules.beat_synchronous((60, 180), 100, front=())
+    assert not bare.is_hole_free
+    assert "fills" not in bare.about
+
+
+def test_a_field_too_wide_to_count_is_told_without_counts() -> None:
+    wide = schedules.exponential(40, kernel=2)
+    assert wide.field == 2**40
+    assert len(wide.holes) == 0
+    text = " ".join(str(wide).split())
+    assert "field 1,099,511,627,776: 549,755,813,887 before" in text
+    assert "549,755,813,888 after; no holes too wide to count" in text
+    assert "too wide" in wide._repr_html_()
+    assert "no holes" in wide.code()
+    found = family_to_dict(wide, map_size=100)["schedule"]
+    assert (found["hole_free"], found["holes"], found["variation"]) == (True, 0, None)
+    # Half of the dilation lies to each side: from 200 on both taps read padding alone.
+    assert [own["dead_taps"] for own in found["on_map"]] == [2 * (2**k >= 200) for k in range(40)]
+    holey = schedules.constant(2**30)
+    assert "it has holes" in str(holey)
+    assert family_to_dict(holey)["schedule"]["holes"] is None
+
+
+def test_a_base_above_the_kernel_spans_a_time_and_reads_a_part_of_it() -> None:
+    own = schedules.time_covering(1, 100, kernel=2, base=3)
+    assert not own.is_hole_free
+    assert own.about.startswith("Spans 1 s at 100 Hz: 100 positions, but not all are read")
+    assert schedules.time_covering(1, 100, kernel=3, base=3).about.startswith("Covers 1 s")
 
 
 @pytest.mark.parametrize("kernel", [2, 3, 4, 5])
@@ -173,17 +211,25 @@ def test_arguments_are_checked() -> None:
     for make, text in [
         (lambda: Schedule((3,), (1, 2)), "kernels, dilations and strides must be as many"),
         (lambda: Schedule((), ()), "kernels, dilations and strides must be as many"),
-        (lambda: Schedule((3,), (0,)), "dilations must be whole numbers of at least 1, got 0"),
+        (lambda: Schedule((3,), (0,)), "each of dilations must be a whole number of at least 1"),
         (lambda: Schedule((3,), (1,)).on_map(0), "length must be at least 1"),
         (lambda: schedules.constant(layers=0), "layers must be a whole number of at least 1"),
         (lambda: schedules.base_k(3, 2, 9), "layers and field must not both be given"),
         (lambda: schedules.base_k(1), "kernel must be a whole number of at least 2"),
-        (lambda: schedules.beat_synchronous((60,)), "tempo must be the slowest and the fastest"),
         (lambda: schedules.beat_synchronous((0, 9)), "tempo must be the slowest and the fastest"),
         (lambda: schedules.beat_synchronous(frame_rate=0), "frame_rate must be above 0"),
-        (lambda: schedules.time_covering(0), "seconds and sample_rate must be above 0"),
+        (lambda: schedules.beat_synchronous("60"), "tempo must be the slowest and the fastest"),
+        (lambda: schedules.beat_synchronous(()), "tempo must be the slowest and the fastest"),
+        (lambda: schedules.time_covering(0), "seconds must be a number above 0, got 0"),
+        (lambda: schedules.time_covering("2"), "seconds must be a number above 0, got '2'"),
+        (lambda: schedules.time_covering(sample_rate=float("inf")), "sample_rate must be a number"),
+        (lambda: schedules.base_k(3, field=(3, 9)), "field must be a whole number of at least 1"),
+        (lambda: schedules.constant(0), "dilation must be a whole number of at least 1, got 0"),
+        (lambda: schedules.sawtooth(5), "rates must be dilations as"),
+        (lambda: schedules.hdc((1, 2.5)), "each of rates must be a whole number"),
+        (lambda: schedules.exponential(40).counts, "field must be at most 16,777,216 to count"),
         (lambda: schedules.time_covering(base=1), "base must be a whole number of at least 2"),
-        (lambda: schedules.aspp(()), "rates must hold one rate per branch"),
+        (lambda: schedules.aspp(()), "rates must hold at least one, got none"),
         (lambda: schedules.aspp(dims=4), "dims must be 1, 2 or 3"),
     ]:
         with pytest.raises(ValueError, match=text):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from time import process_time
 
 import pytest
 
 import atrous
-from atrous.design.schedule.request import request
+from atrous.design.schedule.arguments import request
 from atrous.design.schedule.scan import Space
 from atrous.design.schedule.search import exhaust
 from atrous.design.schedule.shelf import Shelf, Work
@@ -197,3 +198,18 @@ def test_a_bound_holds_where_nothing_is_proven() -> None:
 
 def test_the_same_request_has_the_same_plan() -> None:
     assert atrous.schedule(500, kernel=3) == atrous.schedule(500, kernel=3)
+
+
+def test_what_comes_next_reads_something_else() -> None:
+    # Dilations 1 11 and 11 1 of two layers at one scale are the same taps, and so are 2 at scale 2
+    # and 1 at scale 4.
+    plan = atrous.schedule(200, strides=(2, 1, 2, 1, 1, 1), map_size=224)
+    counts = [tuple(own.counts.tolist()) for own in (plan.schedule, *plan.runners_up)]
+    assert len(counts) > 3
+    assert len(set(counts)) == len(counts)
+
+
+def test_more_routes_than_floats_hold_are_told() -> None:
+    text = str(atrous.schedule(3000, layers=1000))
+    # On average 3^1000 / 3001 = 4.4e473; in the middle some times as many.
+    assert re.search(r"1 to \d\.\d\de\+474 routes to each position read", text)

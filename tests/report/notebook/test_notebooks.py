@@ -20,10 +20,7 @@ from atrous.geometry import Window, index_map
 from atrous.models import create
 from atrous.report.views.colours import HOLE, rgb
 from atrous.shown import Shown, as_html
-
-
-def chain(kind: type[nn.Module], *dilations: int) -> nn.Module:
-    return nn.Sequential(*(kind(1, 1, 3, dilation=d, padding=d) for d in dilations))
+from samples import dilated
 
 
 def parsed(shown: Shown) -> ElementTree.Element:
@@ -41,7 +38,7 @@ def test_a_field_is_a_table() -> None:
 
 
 def test_the_image_of_a_coverage_has_a_pixel_per_position() -> None:
-    cover = atrous.coverage(chain(nn.Conv2d, 2, 3), (1, 1, 24, 24))
+    cover = atrous.coverage(dilated(2, 3, axes=2), (1, 1, 24, 24))
     (drawn,) = parsed(cover).iter("image")
     data = drawn.attrib["href"].removeprefix("data:image/png;base64,")
     # matplotlib's reader is another implementation of the format.
@@ -55,7 +52,7 @@ def test_the_image_of_a_coverage_has_a_pixel_per_position() -> None:
 
 
 def test_the_bars_of_a_coverage_tell_holes() -> None:
-    cover = atrous.coverage(chain(nn.Conv1d, 2, 2), (1, 1, 24))
+    cover = atrous.coverage(dilated(2, 2), (1, 1, 24))
     bars, holes, *_ = parsed(cover).iter("path")
     assert bars.attrib["d"].count("M") == int((cover.counts > 0).sum())
     assert holes.attrib["d"].count("M") == len(cover.holes)
@@ -75,7 +72,7 @@ def test_an_empty_coverage() -> None:
 
 
 def test_a_tree_has_its_dots_and_taps() -> None:
-    tree = atrous.routes(chain(nn.Conv1d, 2, 2), (1, 1, 24))
+    tree = atrous.routes(dilated(2, 2), (1, 1, 24))
     (edges,) = parsed(tree).iter("path")
     assert edges.attrib["d"].count("M") == tree.edges
     fills = [dot.attrib["fill"] for dot in parsed(tree).iter("circle")]

@@ -13,10 +13,7 @@ from torch import nn
 import atrous
 from atrous.geometry import Window, index_map
 from atrous.report.text.pictures import SHADES
-
-
-def chain(kind: type[nn.Module], *dilations: int) -> nn.Module:
-    return nn.Sequential(*(kind(1, 1, 3, dilation=d, padding=d) for d in dilations))
+from samples import dilated
 
 
 def map_cells(text: str, rows: int, margin: int) -> np.ndarray:
@@ -28,7 +25,7 @@ def map_cells(text: str, rows: int, margin: int) -> np.ndarray:
 
 
 def test_every_cell_of_a_map_is_a_position() -> None:
-    cover = atrous.coverage(chain(nn.Conv2d, 2, 2, 4), (1, 1, 40, 40), at=(20, 18))
+    cover = atrous.coverage(dilated(2, 2, 4, axes=2), (1, 1, 40, 40), at=(20, 18))
     cells = map_cells(atrous.picture(cover), 17, 3)
     read = cover.counts > 0
     assert cells.shape == read.shape
@@ -42,7 +39,7 @@ def test_every_cell_of_a_map_is_a_position() -> None:
 
 
 def test_a_line_has_bars_over_what_is_read_and_dots_at_holes() -> None:
-    cover = atrous.coverage(chain(nn.Conv1d, 2, 2, 6), (1, 1, 64))
+    cover = atrous.coverage(dilated(2, 2, 6), (1, 1, 64))
     lines = atrous.picture(cover).splitlines()
     foot = lines[3]
     assert [mark == "·" for mark in foot] == (cover.counts == 0).tolist()
@@ -55,7 +52,7 @@ def test_a_line_has_bars_over_what_is_read_and_dots_at_holes() -> None:
 
 @pytest.mark.parametrize("width", [20, 37, 80])
 def test_a_hole_stays_visible_when_reduced(width: int) -> None:
-    cover = atrous.coverage(chain(nn.Conv1d, 1, 3, 9, 40, 81), (1, 1, 900))
+    cover = atrous.coverage(dilated(1, 3, 9, 40, 81), (1, 1, 900))
     counts = np.ones(cover.span[0], dtype=np.int64)
     counts[[17, 200]] = 0
     counts[100:200] = 0
@@ -74,7 +71,7 @@ def test_a_hole_stays_visible_when_reduced(width: int) -> None:
 
 
 def test_a_map_is_reduced_to_squares_that_tell_holes() -> None:
-    cover = atrous.coverage(chain(nn.Conv2d, 2, 3, 9), (1, 1, 64, 64))
+    cover = atrous.coverage(dilated(2, 3, 9, axes=2), (1, 1, 64, 64))
     text = atrous.picture(cover, width=40)
     cells = map_cells(text, 15, 3)
     for row, column in np.ndindex(cells.shape):
@@ -86,7 +83,7 @@ def test_a_map_is_reduced_to_squares_that_tell_holes() -> None:
 
 
 def test_exact_counts_of_any_size_and_axes_that_are_added_up() -> None:
-    cover = atrous.coverage(chain(nn.Conv1d, 2), (1, 1, 16))
+    cover = atrous.coverage(dilated(2), (1, 1, 16))
     huge = replace(cover, counts=np.array([10**400, 0, 1, 0, 7], dtype=object))
     assert "log scale" in atrous.picture(huge)
     solid = atrous.coverage(nn.Conv3d(1, 1, 3), (1, 1, 5, 5, 5))
@@ -96,7 +93,7 @@ def test_exact_counts_of_any_size_and_axes_that_are_added_up() -> None:
 
 
 def test_a_tree_has_a_row_per_layer() -> None:
-    tree = atrous.routes(chain(nn.Conv1d, 2, 2, 6), (1, 1, 64))
+    tree = atrous.routes(dilated(2, 2, 6), (1, 1, 64))
     lines = atrous.picture(tree).splitlines()
     assert [line.split()[0] for line in lines[:4]] == ["2", "1", "0", "input"]
     for line, level in zip(lines, reversed(tree.levels), strict=False):
@@ -125,7 +122,7 @@ def test_what_has_no_picture_is_refused() -> None:
 
 
 def test_rich_prints_the_picture_as_wide_as_the_console() -> None:
-    cover = atrous.coverage(chain(nn.Conv1d, 1, 2, 4, 8, 16, 32), (1, 1, 300))
+    cover = atrous.coverage(dilated(1, 2, 4, 8, 16, 32), (1, 1, 300))
     for width in (40, 100):
         console = Console(file=StringIO(), width=width, color_system=None)
         console.print(cover)

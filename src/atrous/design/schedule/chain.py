@@ -10,13 +10,17 @@ from math import gcd, prod
 import numpy as np
 from torch import nn
 
+from atrous.design.schedule.checks import whole
 from atrous.geometry.coincidences import squared_variation
 from atrous.geometry.measures import Uniformity, evenness, hole_free, spread
-from atrous.geometry.padding import padding_share, reads_on_data
+from atrous.geometry.padding import padding_share, reads_inside
 from atrous.geometry.primitives import Window
 from atrous.geometry.schedules import chain_counts, hdc_accepts
 from atrous.geometry.taps import Counts, Ints
 from atrous.shown import Shown, as_text
+
+MOST_COUNTED = 2**24
+"""The largest field whose routes are counted: larger ones take gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,8 @@ class Schedule(Shown):
                 f"{len(self.kernels)}, {len(self.dilations)} and {len(self.strides)}."
             )
         for name in ("kernels", "dilations", "strides"):
-            for value in getattr(self, name):
-                if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                    raise ValueError(f"{name} must be whole numbers of at least 1, got {value!r}.")
+            numbers = tuple(whole(f"each of {name}", n, 1) for n in getattr(self, name))
+            object.__setattr__(self, name, numbers)
 
     def __len__(self) -> int:
         return len(self.kernels)
@@ -133,14 +136,34 @@ class Schedule(Shown):
         """Routes from one output to the input, all positions together."""
         return prod(self.kernels)
 
+    @property
+    def is_countable(self) -> bool:
+        """Whether the field is small enough to count the routes to every position."""
+        return self.field <= MOST_COUNTED
+
     @cached_property
     def counts(self) -> Counts:
-        """Routes to every position of the field, exact."""
+        """Routes to every position of the field, exact.
+
+        Raises:
+            ValueError: if the field has more than 2^24 positions.
+        """
+        if not self.is_countable:
+            raise ValueError(
+                f"field must be at most {MOST_COUNTED:,} to count routes to every position, got "
+                f"{self.field:,}. Ask is_hole_free, reach or padding, which need no counts."
+            )
         return chain_counts(self.layers)
 
     @cached_property
     def holes(self) -> Ints:
-        """Positions inside the field that are not read, counted from its first."""
+        """Positions inside the field that are not read, counted from its first.
+
+        Raises:
+            ValueError: if there are some in a field of more than 2^24 positions.
+        """
+        if not self.is_countable and self.is_hole_free:
+            return np.zeros(0, dtype=np.int64)
         return np.flatnonzero(self.counts == 0).astype(np.int64)
 
     @property
@@ -211,9 +234,9 @@ class Schedule(Shown):
         ):
             window = Window(kernel, stride, dilation, before)
             outputs = -(-length // stride)
-            hits = reads_on_data(window, outputs, np.ones(length, dtype=bool))
+            hits = reads_inside(window, length, outputs)
             share = padding_share(window, length, outputs)
-            found.append(OnMap(length, share, int((hits == 0).sum())))
+            found.append(OnMap(length, share, hits.count(0)))
             length = outputs
         return tuple(found)
 

@@ -25,8 +25,9 @@ def code(schedule: Schedule, channels: int, dims: int, name: str = "context") ->
         sees = f"{before} to the past"
     else:
         sees = f"{before} before and {after} after"
-    holes = len(schedule.holes)
-    told = "no holes" if not holes else "1 hole" if holes == 1 else f"{holes} holes"
+    told = "no holes" if schedule.is_hole_free else "with holes"
+    if schedule.is_countable and len(schedule.holes):
+        told = f"{len(schedule.holes)} hole{'s' * (len(schedule.holes) > 1)}"
     lines = [
         "from torch import nn",
         "",

@@ -16,11 +16,10 @@ from math import prod
 
 import numpy as np
 
-from atrous.design.schedule.request import Frame, Slot
+from atrous.design.schedule.request import MOST_FIELD, Frame, Slot
 from atrous.geometry.relation import Flags
 
 _MOST_STATES = 4096
-_MOST_FIELD = 2**22
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,8 @@ def states(kinds: Sequence[tuple[Kind, int]], top: int, holes: bool) -> dict[Sta
         raise ValueError(
             "layers must be few, or few that differ, to be decided exactly, got "
             f"{sum(counts):,} of {len(kinds)} kinds (kernel, stride before, largest dilation). "
-            "Raise max_dilation, or plan fewer at once and give the others as front."
+            "Plan fewer at once and give the others as front, or leave out max_dilation and "
+            "map_size."
         )
     start = np.zeros(top + 1, dtype=bool)
     start[0] = True
@@ -188,16 +188,16 @@ def by_layers(
 
 
 def tops(least: int) -> Iterator[int]:
-    """Larger and larger reaches to look up to.
+    """Larger and larger reaches to look up to for a field of at least `least`.
 
     Raises:
         ValueError: if a reach is beyond what can be looked through.
     """
     top = 2 * least + 64
-    while top <= 2 * _MOST_FIELD + 64:
+    while top <= 2 * MOST_FIELD + 64:
         yield top
         top *= 4
     raise ValueError(
-        f"field must be at most {_MOST_FIELD:,} to be decided exactly, got {least + 1:,}. Use a "
+        f"field must be at most {MOST_FIELD:,} to be decided exactly, got {least:,}. Use a "
         "family: atrous.schedules.base_k."
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from math import ceil, isfinite
 
 from atrous.design.schedule.chain import Schedule
+from atrous.design.schedule.checks import whole
 from atrous.design.schedule.pyramid import Pyramid
 from atrous.geometry.schedules import even_schedule
 
@@ -24,7 +25,8 @@ def constant(dilation: int = 2, layers: int = 4, kernel: int = 3) -> Schedule:
     (8, 0.14)
     """
     about = "Steps of one size reach multiples of it alone; routes pile up in the middle."
-    return _chain("constant", about, (dilation,) * _layers(layers), kernel)
+    rates = (whole("dilation", dilation, 1),) * _layers(layers)
+    return _chain("constant", about, rates, kernel)
 
 
 def exponential(layers: int = 4, kernel: int = 3, base: int = 2, causal: bool = False) -> Schedule:
@@ -39,7 +41,7 @@ def exponential(layers: int = 4, kernel: int = 3, base: int = 2, causal: bool = 
     >>> exponential(10, kernel=2, causal=True).field
     1024
     """
-    _at_least("base", base, 1)
+    whole("base", base, 1)
     about = "Without holes up to a base of the kernel size, and perfectly even at just that."
     return _chain("exponential", about, [base**k for k in range(_layers(layers))], kernel, causal)
 
@@ -61,7 +63,7 @@ def wavenet(cycles: int = 3, layers: int = 10, kernel: int = 2) -> Schedule:
             "Further cycles make the net deeper, not much wider: they add their fields, while "
             "doubling on would multiply them."
         )
-    rates = [2**k for k in range(_layers(layers))] * _at_least("cycles", cycles, 1)
+    rates = [2**k for k in range(_layers(layers))] * whole("cycles", cycles, 1)
     return _chain("wavenet", about, rates, kernel, causal=True)
 
 
@@ -77,7 +79,7 @@ def sawtooth(rates: Sequence[int] = (1, 2, 4, 8), cycles: int = 2, kernel: int =
     0.77
     """
     about = "Every cycle piles routes up in the middle once more; no order of layers changes that."
-    return _chain("sawtooth", about, tuple(rates) * _at_least("cycles", cycles, 1), kernel)
+    return _chain("sawtooth", about, _rates(rates) * whole("cycles", cycles, 1), kernel)
 
 
 def hdc(rates: Sequence[int] = (1, 2, 5), cycles: int = 1, kernel: int = 3) -> Schedule:
@@ -95,7 +97,7 @@ def hdc(rates: Sequence[int] = (1, 2, 5), cycles: int = 1, kernel: int = 3) -> S
         f"The rule it comes from ({_HDC}) errs both ways: it accepts 2 2 5 9, which has 4 holes, "
         "and rejects 1 5 2, which has none."
     )
-    return _chain("hdc", about, tuple(rates) * _at_least("cycles", cycles, 1), kernel)
+    return _chain("hdc", about, _rates(rates) * whole("cycles", cycles, 1), kernel)
 
 
 def coprime(layers: int = 4, kernel: int = 3) -> Schedule:
@@ -137,7 +139,7 @@ def base_k(
     >>> base_k(3, 4).field, base_k(3, 4).uniformity.cv, base_k(3, field=32).dilations
     (81, 0.0, (1, 3, 3, 9))
     """
-    _at_least("kernel", kernel, 2)
+    whole("kernel", kernel, 2)
     if layers is not None and field is not None:
         raise ValueError(
             f"layers and field must not both be given, got {layers} and {field}. Leave one out."
@@ -146,7 +148,7 @@ def base_k(
     if field is None:
         rates = tuple(kernel**k for k in range(_layers(4 if layers is None else layers)))
     else:
-        span = _fitting(max(field, kernel), kernel)
+        span = _fitting(max(whole("field", field, 1), kernel), kernel)
         rates = tuple(sorted(even_schedule(span, kernel)))
         about += f" Cut to a field of {span:,}, some positions are read in several ways."
     return _chain("base_k", about, rates, kernel, causal)
@@ -180,10 +182,11 @@ def beat_synchronous(
     """Dilations of one beat each at several tempos, behind layers that fill what lies between.
 
     Args:
-        tempo: the slowest and the fastest, in beats per minute; or three and more tempos, each of
+        tempo: the slowest and the fastest, in beats per minute; or one, or three and more, each of
             which gets a layer.
         frame_rate: positions per second.
-        count: how many tempos, of a range; evenly spread by ratio.
+        count: how many tempos, of a range; evenly spread by ratio. Those whose beats are as many
+            positions count once.
         kernel: size of every kernel.
         front: dilations of the layers before; by default 1, 2, 4, ... as far as is needed.
         causal: whether layers read the past alone.
@@ -194,32 +197,39 @@ def beat_synchronous(
     >>> beat_synchronous((60, 90, 120, 180)).dilations
     (1, 1, 2, 4, 8, 33, 50, 67, 100)
     """
-    tempos = sorted(float(t) for t in tempo)
-    if len(tempos) < 2 or not all(isfinite(t) and t > 0 for t in tempos):
+    given = (tempo,) if isinstance(tempo, int | float) else tuple(tempo)
+    if not given or isinstance(tempo, str) or not all(map(_is_above_0, given)):
         raise ValueError(
             "tempo must be the slowest and the fastest in beats per minute, or several, got "
-            f"{tuple(tempo)}. Use (60, 180)."
+            f"{tempo!r}. Use (60, 180)."
         )
-    if not (isfinite(frame_rate) and frame_rate > 0):
-        raise ValueError(f"frame_rate must be above 0 positions per second, got {frame_rate}.")
+    if not _is_above_0(frame_rate):
+        raise ValueError(f"frame_rate must be above 0 positions per second, got {frame_rate!r}.")
+    tempos = sorted(map(float, given))
     if len(tempos) == 2:
-        _at_least("count", count, 2)
+        whole("count", count, 2)
         ratio = tempos[1] / tempos[0]
         tempos = [tempos[0] * ratio ** (k / (count - 1)) for k in range(count)]
     beats = sorted(max(1, round(60 * frame_rate / t)) for t in tempos)
+    if len(given) == 2:
+        beats = sorted(set(beats))
     lacks, reach = 0, 0
     for beat in beats:
         lacks = max(lacks, beat - 1 - reach)
-        reach += (_at_least("kernel", kernel, 2) - 1) * beat
+        reach += (whole("kernel", kernel, 2) - 1) * beat
     if front is None:
         span = _fitting(lacks + 1, kernel)
         front = even_schedule(span, kernel, base=2)
+    else:
+        front = _rates(front, "front")
     told = ", ".join(f"{60 * frame_rate / beat:.3g}" for beat in beats)
     alone = Schedule((kernel,) * len(beats), tuple(beats))
-    about = (
-        f"One beat at {told} beats per minute. Those {len(beats)} alone read "
-        f"{alone.field - len(alone.holes):,} of {alone.field:,} positions; the front fills them."
-    )
+    about = f"One beat at {told} beats per minute."
+    if alone.is_countable and not alone.is_hole_free:
+        own = "That layer alone reads" if len(beats) == 1 else f"Those {len(beats)} alone read"
+        about += f" {own} {alone.field - len(alone.holes):,} of {alone.field:,} positions"
+        together = Schedule((kernel,) * len((*front, *beats)), (*front, *beats))
+        about += "; the front fills them." if together.is_hole_free else "."
     return _chain("beat_synchronous", about, (*front, *beats), kernel, causal)
 
 
@@ -245,12 +255,11 @@ def time_covering(
     >>> [(k, len(s), s.field) for k in (2, 3) for s in [time_covering(2, 16000, kernel=k)]]
     [(2, 15, 32768), (3, 14, 32767)]
     """
-    if not (isfinite(seconds) and seconds > 0 and isfinite(sample_rate) and sample_rate > 0):
-        raise ValueError(
-            f"seconds and sample_rate must be above 0, got {seconds} and {sample_rate}."
-        )
-    _at_least("kernel", kernel, 2)
-    _at_least("base", base, 2)
+    for name, value in (("seconds", seconds), ("sample_rate", sample_rate)):
+        if not _is_above_0(value):
+            raise ValueError(f"{name} must be a number above 0, got {value!r}.")
+    whole("kernel", kernel, 2)
+    whole("base", base, 2)
     # 0.3 s at 10 Hz are 3 positions, not the 4 that rounding of floats would make of them.
     wanted = max(2, ceil(round(seconds * sample_rate, 6)))
     rates, field = [1], kernel
@@ -258,6 +267,10 @@ def time_covering(
         rates.append(rates[-1] * base)
         field += (kernel - 1) * rates[-1]
     about = f"Covers {seconds:g} s at {sample_rate:g} Hz: {wanted:,} positions."
+    if base > kernel and len(rates) > 1:
+        about = about.replace("Covers", "Spans")[:-1] + (
+            ", but not all are read: a base above the kernel size leaves holes."
+        )
     if base < kernel:
         fewer = len(even_schedule(_fitting(wanted, kernel), kernel))
         about += f" With a base of {kernel}, {fewer} layers would do."
@@ -294,7 +307,7 @@ def aspp(
     (25, 37)
     """
     about = "Rates side by side do not add up: what lies between them the backbone has to read."
-    return Pyramid(kernel, tuple(rates), pointwise, dims, "aspp", about)
+    return Pyramid(kernel, _rates(rates), pointwise, dims, "aspp", about)
 
 
 FAMILIES: dict[str, Callable[..., Schedule | Pyramid]] = {
@@ -313,16 +326,25 @@ def _chain(
     return Schedule((kernel,) * len(rates), tuple(rates), causal=causal, name=name, about=about)
 
 
+def _rates(rates: Sequence[int], name: str = "rates") -> tuple[int, ...]:
+    if isinstance(rates, str | int | float):
+        raise ValueError(f"{name} must be dilations as (1, 2, 5), got {rates!r}.")
+    found = tuple(whole(f"each of {name}", rate, 1) for rate in rates)
+    if not found and name == "rates":
+        raise ValueError("rates must hold at least one, got none.")
+    return found
+
+
+def _is_above_0(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isfinite(value) and value > 0
+
+
 def _fitting(field: int, kernel: int) -> int:
     """The smallest field from this on that kernels of one size can have."""
     return field + (1 - field) % (kernel - 1)
 
 
 def _layers(layers: int) -> int:
-    return _at_least("layers", layers, 1)
-
-
-def _at_least(name: str, value: int, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
-    return value
+    return whole("layers", layers, 1)

@@ -44,6 +44,9 @@ def options(request: Request) -> list[Option]:
             frame = request.frame(size, request.count)
             if not request.within_budget(frame):
                 continue
+            if not request.holes and frame.ways < request.least:
+                # Without holes there is a route to each position at least.
+                continue
             fields = fields_of(frame, request.least, request.high, request.holes)
             option = Option(frame, fields) if fields else None
         if option is not None:

@@ -106,11 +106,22 @@ def whole_counts(schedule: Schedule) -> Counts:
 
 def counted_macs(schedule: Schedule, front: int, channels: int, dims: int) -> int:
     """Multiply-adds per output position of the module's layers behind the front."""
-    with torch.device("meta"):
-        built = schedule.module(channels, dims=dims)
-    layers = [m for m in built if isinstance(m, nn.Conv1d | nn.Conv2d | nn.Conv3d)]
+    layers = _convolutions(schedule, channels, dims)
     total = 0
     for k in range(front, len(layers)):
         runs = prod(prod(later.stride) for later in layers[k + 1 :])
         total += layers[k].weight.numel() * runs
     return total
+
+
+def counted_weights(schedule: Schedule, front: int, channels: int, dims: int) -> int:
+    """Weights of the module's layers behind the front, without biases."""
+    return sum(m.weight.numel() for m in _convolutions(schedule, channels, dims)[front:])
+
+
+def _convolutions(
+    schedule: Schedule, channels: int, dims: int
+) -> list[nn.Conv1d | nn.Conv2d | nn.Conv3d]:
+    with torch.device("meta"):
+        built = schedule.module(channels, dims=dims)
+    return [m for m in built if isinstance(m, nn.Conv1d | nn.Conv2d | nn.Conv3d)]

@@ -68,8 +68,14 @@ class Objective:
                     f"{', '.join(_TERMS)}, got {given!r}."
                 )
             return cls(given)
+        if not isinstance(given, Mapping):
+            raise ValueError(
+                f"objective must be {' or '.join(map(repr, _NAMES))} or weights as {{'cv': 1}}, "
+                f"got {given!r}."
+            )
         for term, weight in given.items():
-            if term not in _TERMS or not 0 <= weight < float("inf"):
+            known = term in _TERMS and isinstance(weight, int | float)
+            if not known or not 0 <= weight < float("inf"):
                 raise ValueError(
                     f"objective must weigh {', '.join(_TERMS)} by numbers of at least 0, got "
                     f"{term!r}: {weight!r}."

@@ -12,7 +12,7 @@ from torch import nn
 from atrous.design.schedule.chain import Schedule
 from atrous.design.schedule.feasible import Option, fields_of, options
 from atrous.design.schedule.objective import Key, Objective, Score
-from atrous.design.schedule.relaxation import ImpossibleScheduleError, relaxations
+from atrous.design.schedule.relaxation import ImpossibleScheduleError, pairs, relaxations
 from atrous.design.schedule.request import Request
 from atrous.design.schedule.scan import Space
 from atrous.design.schedule.search import exhaust, guess
@@ -100,6 +100,13 @@ class Plan(Shown):
         """Multiply-adds per position of the output, of the layers that were designed."""
         return self.score.macs
 
+    @property
+    def parameters(self) -> int:
+        """Weights of the layers that were designed, without biases."""
+        return _own(self.request, self.schedule).parameters(
+            self.request.channels, self.request.dims
+        )
+
     def verify(self, *, thorough: bool = False) -> Verification:
         """Check all that is claimed, by other means than those that found it.
 
@@ -178,10 +185,7 @@ class Plan(Shown):
 
 def score_of(request: Request, schedule: Schedule) -> Score:
     """What a schedule is judged by."""
-    front = len(request.front)
-    own = Schedule(
-        schedule.kernels[front:], schedule.dilations[front:], schedule.strides[front:]
-    )  # fmt: skip
+    own = _own(request, schedule)
     return Score(
         len(schedule.holes),
         schedule.squares,
@@ -190,6 +194,14 @@ def score_of(request: Request, schedule: Schedule) -> Score:
         own.macs(request.channels, request.dims),
         request.least,
     )
+
+
+def _own(request: Request, schedule: Schedule) -> Schedule:
+    """The layers behind the front."""
+    front = len(request.front)
+    return Schedule(
+        schedule.kernels[front:], schedule.dilations[front:], schedule.strides[front:]
+    )  # fmt: skip
 
 
 def planned(request: Request) -> Plan:
@@ -201,7 +213,8 @@ def planned(request: Request) -> Plan:
     """
     found = options(request)
     if not found:
-        raise ImpossibleScheduleError(request, relaxations(request))
+        single = relaxations(request)
+        raise ImpossibleScheduleError(request, single, () if single else pairs(request))
     todo = _by_bound(request, found)
     work = Work(_WORK * request.effort * (1 if len(todo) == 1 else _MORE))
     shelf = Shelf(request.objective)

@@ -11,6 +11,7 @@ from math import prod
 import numpy as np
 
 from atrous.design.schedule.chain import OnMap, Schedule
+from atrous.design.schedule.checks import whole
 from atrous.geometry.taps import Counts
 from atrous.shown import Shown, as_text
 
@@ -43,10 +44,9 @@ class Pyramid(Shown):
     about: str = ""
 
     def __post_init__(self) -> None:
-        for name, values in (("kernel", (self.kernel,)), ("rates", self.rates)):
-            for value in values:
-                if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                    raise ValueError(f"{name} must be whole numbers of at least 1, got {value!r}.")
+        object.__setattr__(self, "kernel", whole("kernel", self.kernel, 1))
+        rates = tuple(whole("each of rates", rate, 1) for rate in self.rates)
+        object.__setattr__(self, "rates", rates)
         if not self.rates:
             raise ValueError("rates must hold one rate per branch, got none.")
         if self.dims not in (1, 2, 3):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 
 from atrous.design.schedule.feasible import Option, all_fields, options
 from atrous.design.schedule.request import Request
 
+_TOLD_PAIRS = 4
 _MOST_LAYERS = 512
 _MOST_KERNEL = 64
 _MOST_SIZE = 2**22
@@ -39,28 +40,84 @@ class ImpossibleScheduleError(ValueError):
     Attributes:
         request: what was asked.
         relaxations: changes of one constraint each of which is enough, and the least of its kind.
+        pairs: where there are none, changes of two constraints that are enough together; neither
+            can be less with the other as it is.
     """
 
-    def __init__(self, request: Request, relaxations: tuple[Relaxation, ...]) -> None:
+    def __init__(
+        self,
+        request: Request,
+        relaxations: tuple[Relaxation, ...],
+        pairs: tuple[tuple[Relaxation, Relaxation], ...] = (),
+    ) -> None:
         self.request = request
         self.relaxations = relaxations
+        self.pairs = pairs
         told = f"no schedule meets all of: {', '.join(request.words())}."
         if len(relaxations) == 1:
             told += f" Relax one constraint: {relaxations[0]}."
         elif relaxations:
             told += f" Relax one constraint: {'; or '.join(map(str, relaxations))}."
+        elif pairs:
+            both = "; or ".join(f"{one} with {other}" for one, other in pairs[:_TOLD_PAIRS])
+            told += f" No change of one constraint alone is enough. Relax two: {both}."
         else:
-            told += " No change of one constraint alone is enough. Relax two of them."
+            told += " No change of one or two constraints is enough. Relax more of them."
         super().__init__(told)
 
 
 def relaxations(request: Request) -> tuple[Relaxation, ...]:
     """All least changes of one constraint that make a request possible."""
+    return tuple(found for relax in _ALL for found in relax(request))
+
+
+def pairs(request: Request) -> tuple[tuple[Relaxation, Relaxation], ...]:
+    """Changes of two constraints that make a request possible where no change of one does.
+
+    One is lifted to see how little of another is then enough, and then comes back as far as it
+    can: so neither can be less with the other as it is.
+    """
+    found: dict[frozenset[str], tuple[Relaxation, Relaxation]] = {}
+    for name, lifted, relax in _lifted(request):
+        for second in relaxations(lifted):
+            both = frozenset((name, second.constraint))
+            if both in found:
+                continue
+            for first in relax(_relaxed(request, second)):
+                if first.constraint == name and len(both) == 2:
+                    found[both] = first, second
+    # What was wanted gives way last, and before it that all of it be read.
+    late = {"holes": 1, "field": 2, "reach": 2}
     return tuple(
-        found
-        for relax in (_field, _layers, _kernel, _max_dilation, _map_size, _budget, _switches)
-        for found in relax(request)
+        sorted(found.values(), key=lambda pair: max(late.get(c.constraint, 0) for c in pair))
     )
+
+
+_Relax = Callable[[Request], Iterator[Relaxation]]
+
+
+def _lifted(request: Request) -> Iterator[tuple[str, Request, _Relax]]:
+    """One constraint each: its name, the request without it, and what puts it back."""
+    if request.layers is not None and not request.kernels and not request.strides:
+        yield "layers", request.changed(layers=None), _layers
+    for name, relax in (
+        ("max_dilation", _max_dilation), ("map_size", _map_size), ("budget", _budget),
+        ("parameters", _parameters),
+    ):  # fmt: skip
+        if getattr(request, name) is not None:
+            yield name, request.changed(**{name: None}), relax
+    if not request.holes:
+        yield "holes", request.changed(holes=True), _switches
+
+
+def _relaxed(request: Request, change: Relaxation) -> Request:
+    """The request with a change."""
+    name, needed = change.constraint, change.needed
+    if name == "field":
+        return request.changed(low=needed, high=None if request.high is None else needed)
+    if name == "kernel":
+        return request.changed(sizes=(needed,))
+    return request.changed(**{name: needed})
 
 
 def _possible(request: Request) -> list[Option]:
@@ -178,6 +235,15 @@ def _budget(request: Request) -> Iterator[Relaxation]:
         yield Relaxation("budget", request.budget, needed)
 
 
+def _parameters(request: Request) -> Iterator[Relaxation]:
+    if request.parameters is None:
+        return
+    found = _possible(request.changed(parameters=None))
+    if found:
+        needed = min(request.weights(option.frame) for option in found)
+        yield Relaxation("parameters", request.parameters, needed)
+
+
 def _switches(request: Request) -> Iterator[Relaxation]:
     """What is allowed or not, and strides."""
     if not request.holes and _possible(request.changed(holes=True)):
@@ -188,6 +254,11 @@ def _switches(request: Request) -> Iterator[Relaxation]:
         ones = (1,) * len(request.strides)
         if _possible(request.changed(strides=ones)):
             yield Relaxation("strides", request.strides, ones)
+
+
+_ALL: tuple[_Relax, ...] = (
+    _field, _layers, _kernel, _max_dilation, _map_size, _budget, _parameters, _switches,
+)  # fmt: skip
 
 
 def _told(value: object) -> str:

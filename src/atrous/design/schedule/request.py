@@ -1,8 +1,8 @@
-"""What is asked of a schedule, checked, and the frames of layers that it leaves to choose from."""
+"""What is asked of a schedule, and the frames of layers that it leaves to choose from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -12,6 +12,9 @@ from atrous.design.schedule.objective import Objective
 
 Front = tuple[tuple[int, int, int], ...]
 """(kernel size, dilation, stride) of layers that are there already."""
+
+MOST_FIELD = 2**22
+"""The largest field whose schedules are looked through."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,12 @@ class Frame:
         """Routes from one output to the input."""
         return prod(k for k, _, _ in self.front) * prod(slot.kernel for slot in self.slots)
 
+    @property
+    def without_front(self) -> Schedule:
+        """The layers to be chosen, all with a dilation of 1."""
+        kernels = tuple(slot.kernel for slot in self.slots)
+        return Schedule(kernels, (1,) * len(kernels), self.strides)
+
     def schedule(self, dilations: Sequence[int]) -> Schedule:
         """The schedule with these dilations of the slots."""
         return Schedule(
@@ -90,6 +99,7 @@ class Request:
         causal: whether layers read the past alone.
         reach: how far each output has to see to each side, or to the past.
         budget: the most multiply-adds per position of the output.
+        parameters: the most weights, without biases.
         strides: of the layers, where given.
         front: layers that are there already.
         holes: whether holes are allowed.
@@ -109,6 +119,7 @@ class Request:
     causal: bool
     reach: int | None
     budget: int | None
+    parameters: int | None
     strides: tuple[int, ...]
     front: Front
     holes: bool
@@ -157,13 +168,16 @@ class Request:
 
     def macs(self, frame: Frame) -> int:
         """Multiply-adds per position of the output, of the layers that are to be designed."""
-        kernels = tuple(slot.kernel for slot in frame.slots)
-        own = Schedule(kernels, (1,) * len(kernels), frame.strides)
-        return own.macs(self.channels, self.dims)
+        return frame.without_front.macs(self.channels, self.dims)
+
+    def weights(self, frame: Frame) -> int:
+        """Weights of the layers that are to be designed, without biases."""
+        return frame.without_front.parameters(self.channels, self.dims)
 
     def within_budget(self, frame: Frame) -> bool:
-        """Whether layers cost no more than they may."""
-        return self.budget is None or self.macs(frame) <= self.budget
+        """Whether layers cost no more, and have no more weights, than they may."""
+        cheap = self.budget is None or self.macs(frame) <= self.budget
+        return cheap and (self.parameters is None or self.weights(frame) <= self.parameters)
 
     def changed(self, **given: Any) -> Request:
         """The same request with other values."""
@@ -200,6 +214,8 @@ class Request:
             found.append(f"map of {self.map_size:,}")
         if self.budget is not None:
             found.append(f"at most {self.budget:,} multiply-adds")
+        if self.parameters is not None:
+            found.append(f"at most {self.parameters:,} weights")
         if self.causal:
             found.append("causal")
         found.append("holes allowed" if self.holes else "no holes")
@@ -226,117 +242,3 @@ def most_on_map(kernel: int, stride: int, length: int, causal: bool) -> int:
         fits = last - side >= 0 and side <= length - 1
         low, high = (middle, high) if fits else (low, middle - 1)
     return low
-
-
-def request(
-    field: int | tuple[int, int] | None,
-    kernel: int | Iterable[int] | None,
-    *,
-    layers: int | None = None,
-    max_dilation: int | None = None,
-    map_size: int | None = None,
-    causal: bool = False,
-    reach: int | None = None,
-    budget: int | None = None,
-    strides: Sequence[int] | None = None,
-    front: Sequence[Sequence[int]] = (),
-    holes: bool = False,
-    objective: str | Mapping[str, float] = "uniform",
-    channels: int = 1,
-    dims: int = 1,
-    effort: float = 1.0,
-) -> Request:
-    """A request, checked; arguments as in `atrous.schedule`.
-
-    Raises:
-        ValueError: if an argument breaks its rule, or two contradict each other.
-    """
-    if field is None and reach is None:
-        raise ValueError("field or reach must be given, got neither. Say how much is to be seen.")
-    low, high = _range(field)
-    kernels: tuple[int, ...] = ()
-    sizes: tuple[int, ...]
-    if kernel is None:
-        sizes = (2, 3, 4, 5, 6, 7) if causal else (3, 5, 7)
-    elif isinstance(kernel, set | frozenset):
-        sizes = tuple(sorted(_whole("kernel", k, 2) for k in kernel))
-        if not sizes:
-            raise ValueError("kernel must name at least one size, got an empty set.")
-    elif isinstance(kernel, Iterable):
-        kernels, sizes = tuple(_whole("kernel", k, 2) for k in kernel), ()
-        if not kernels:
-            raise ValueError("kernel must hold one size per layer, got none.")
-    else:
-        sizes = (_whole("kernel", kernel, 2),)
-    for name, value in (
-        ("layers", layers), ("max_dilation", max_dilation), ("map_size", map_size),
-        ("budget", budget), ("channels", channels),
-    ):  # fmt: skip
-        if value is not None:
-            _whole(name, value, 1)
-    if reach is not None:
-        _whole("reach", reach, 0)
-    if strides is not None and not isinstance(strides, Iterable):
-        raise ValueError(f"strides must hold one stride per layer, got {strides!r}.")
-    given = tuple(_whole("strides", s, 1) for s in strides) if strides is not None else ()
-    counts = {n for n in (len(kernels), len(given), layers or 0) if n}
-    if len(counts) > 1:
-        raise ValueError(
-            "kernel, strides and layers must agree on how many layers there are, got "
-            f"{len(kernels) or 'any'}, {len(given) or 'any'} and {layers or 'any'}."
-        )
-    before = tuple(_front(row) for row in front)
-    if dims not in (1, 2, 3):
-        raise ValueError(f"dims must be 1, 2 or 3, got {dims!r}.")
-    if causal and dims > 1:
-        raise ValueError(f"dims must be 1 for a causal schedule, got {dims}. Plan the time axis.")
-    if not effort > 0:
-        raise ValueError(f"effort must be above 0, got {effort!r}. Use 1 for the usual search.")
-    made = Request(
-        low, high, kernels, sizes, layers, max_dilation, map_size, bool(causal), reach, budget,
-        given, before, bool(holes), Objective.of(objective), channels, dims, float(effort),
-    )  # fmt: skip
-    strided = max((*given, *(row[2] for row in before)), default=1) > 1
-    every = (*kernels, *sizes, *(row[0] for row in before))
-    if reach is not None and not causal and strided and any(k % 2 == 0 for k in every):
-        raise ValueError(
-            f"reach must be given with odd kernels where strides are above 1, got {reach} with "
-            f"kernels {sorted(set(every))}. Give field instead."
-        )
-    if high is not None and made.least > high:
-        raise ValueError(
-            f"field must have room for the reach, got at most {high} and a reach of {reach}: that "
-            f"takes {made.least}. Raise the field or lower the reach."
-        )
-    return made
-
-
-def _range(field: int | tuple[int, int] | None) -> tuple[int, int | None]:
-    if field is None:
-        return 1, None
-    if isinstance(field, tuple | list):
-        if len(field) != 2:
-            raise ValueError(
-                f"field must be a number or a pair of the smallest and the largest, got {field!r}."
-            )
-        low, high = (_whole("field", n, 1) for n in field)
-        if low > high:
-            raise ValueError(f"field must be a range upwards, got {field!r}. Turn it round.")
-        return low, high
-    return _whole("field", field, 1), None
-
-
-def _front(row: Sequence[int]) -> tuple[int, int, int]:
-    if isinstance(row, str) or not isinstance(row, Sequence) or not 1 <= len(row) <= 3:
-        raise ValueError(
-            "front must hold layers as (kernel, dilation, stride), dilation and stride 1 where "
-            f"left out, got {row!r}."
-        )
-    kernel, dilation, stride = (*(_whole("front", n, 1) for n in row), 1, 1)[:3]
-    return kernel, dilation, stride
-
-
-def _whole(name: str, value: object, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
-    return value

@@ -48,6 +48,12 @@ class Candidate:
     score: Score
 
     @property
+    def steps(self) -> list[tuple[int, int]]:
+        """Kernel and step on the input of every slot, sorted: those alike read alike."""
+        slots = zip(self.frame.slots, self.dilations, strict=True)
+        return sorted((slot.kernel, slot.scale * d) for slot, d in slots)
+
+    @property
     def order(self) -> tuple[Key, int, int, tuple[int, ...]]:
         """The key, then fewer layers, the smaller largest step, the dilations: never undecided."""
         steps = (s.scale * d for s, d in zip(self.frame.slots, self.dilations, strict=True))
@@ -71,10 +77,13 @@ class Shelf:
         return not self.kept or key < self.kept[0].key
 
     def put(self, frame: Frame, dilations: tuple[int, ...], score: Score) -> None:
-        """Keep a schedule if it is among the best few."""
+        """Keep a schedule if it is among the best few; of those that read alike, one."""
         made = Candidate(self.objective.key(score), frame, dilations, score)
-        if any(c.dilations == dilations and c.frame == frame for c in self.kept):
-            return
+        alike = next((c for c in self.kept if c.steps == made.steps), None)
+        if alike is not None:
+            if alike.order <= made.order:
+                return
+            self.kept.remove(alike)
         self.kept.append(made)
         self.kept.sort(key=lambda c: c.order)
         del self.kept[_KEPT:]

@@ -11,7 +11,7 @@ from math import inf
 from atrous.design.schedule.bounds import best_score
 from atrous.design.schedule.chain import Schedule
 from atrous.design.schedule.feasible import options
-from atrous.design.schedule.measured import counted_macs, measured
+from atrous.design.schedule.measured import counted_macs, counted_weights, measured
 from atrous.design.schedule.objective import Key
 from atrous.design.schedule.plan import Plan, planned, score_of
 from atrous.design.schedule.request import Frame, Request
@@ -145,6 +145,10 @@ def _constraints(plan: Plan) -> _Told:
     if request.budget is not None:
         told = f"budget: {macs:,} of at most {request.budget:,} multiply-adds"
         yield macs <= request.budget, told
+    if request.parameters is not None:
+        weights = counted_weights(plan.schedule, len(request.front), request.channels, request.dims)
+        told = f"parameters: {weights:,} of at most {request.parameters:,} weights"
+        yield weights <= request.parameters, told
 
 
 def _constraints_of(request: Request, schedule: Schedule) -> _Told:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from atrous.design.schedule.chain import Schedule
 from atrous.design.schedule.plan import Plan
 from atrous.design.schedule.pyramid import Pyramid
-from atrous.design.schedule.relaxation import ImpossibleScheduleError
+from atrous.design.schedule.relaxation import ImpossibleScheduleError, Relaxation
 from atrous.design.schedule.request import Request
 
 SCHEMA = "atrous.schedule/1"
 
 
 def schedule_to_dict(own: Schedule, map_size: int | None = None) -> dict[str, Any]:
-    """A schedule with what it reads; what falls on padding, where a map is named."""
+    """A schedule with what it reads; what falls on padding, where a map is named.
+
+    What is too wide to be counted is null.
+    """
+    known = own.is_countable or own.is_hole_free
     found: dict[str, Any] = {
         "name": own.name,
         "kernels": list(own.kernels),
@@ -24,10 +29,11 @@ def schedule_to_dict(own: Schedule, map_size: int | None = None) -> dict[str, An
         "field": own.field,
         "reach": list(own.reach),
         "stride": own.stride,
-        "holes": len(own.holes),
-        "density": own.density,
+        "hole_free": own.is_hole_free,
+        "holes": len(own.holes) if known else None,
+        "density": own.density if known else None,
         "ways": own.ways,
-        "variation": own.uniformity.cv,
+        "variation": own.uniformity.cv if own.is_countable else None,
         "gcd": own.gcd,
         "hdc": own.hdc,
         "padding": [list(sides) for sides in own.padding],
@@ -62,6 +68,17 @@ def pyramid_to_dict(own: Pyramid, map_size: int | None = None) -> dict[str, Any]
     }
 
 
+def families_to_dict(found: Iterable[Schedule | Pyramid]) -> dict[str, Any]:
+    """All named schedules, with a schema version."""
+    rows = [
+        {"pyramid": pyramid_to_dict(own), "about": own.about}
+        if isinstance(own, Pyramid)
+        else {"schedule": schedule_to_dict(own), "about": own.about}
+        for own in found
+    ]
+    return {"schema": SCHEMA, "families": rows}
+
+
 def family_to_dict(own: Schedule | Pyramid, map_size: int | None = None) -> dict[str, Any]:
     """A named schedule, with a schema version."""
     if isinstance(own, Pyramid):
@@ -78,6 +95,7 @@ def plan_to_dict(plan: Plan) -> dict[str, Any]:
         "dilations": list(plan.dilations),
         "schedule": schedule_to_dict(plan.schedule, plan.request.map_size),
         "macs": plan.macs,
+        "parameters": plan.parameters,
         "optimal": plan.is_optimal,
         "proven_by": plan.proof.by or None,
         "key": [float(value) for value in plan.key],
@@ -92,12 +110,14 @@ def impossible_to_dict(error: ImpossibleScheduleError) -> dict[str, Any]:
         "schema": SCHEMA,
         "possible": False,
         "request": request_to_dict(error.request),
-        "relaxations": [
-            {"constraint": own.constraint, "given": own.given, "needed": own.needed}
-            for own in error.relaxations
-        ],
+        "relaxations": [_relaxation_to_dict(own) for own in error.relaxations],
+        "pairs": [[_relaxation_to_dict(own) for own in both] for both in error.pairs],
         "message": str(error),
     }
+
+
+def _relaxation_to_dict(own: Relaxation) -> dict[str, Any]:
+    return {"constraint": own.constraint, "given": own.given, "needed": own.needed}
 
 
 def request_to_dict(request: Request) -> dict[str, Any]:
@@ -113,6 +133,7 @@ def request_to_dict(request: Request) -> dict[str, Any]:
         "causal": request.causal,
         "reach": request.reach,
         "budget": request.budget,
+        "parameters": request.parameters,
         "strides": list(request.strides) or None,
         "front": [list(layer) for layer in request.front],
         "holes": request.holes,

@@ -33,7 +33,7 @@ from atrous.shown import as_dict, as_html, as_rich
 
 @as_rich.register
 def _schedule_rich(found: Schedule) -> Group:
-    return Group(schedule_text(found), Pictured(found))
+    return Group(schedule_text(found), *([Pictured(found)] if found.is_countable else []))
 
 
 @as_rich.register
@@ -66,7 +66,11 @@ class _Beside:
 def _schedule_html(found: Schedule) -> str:
     title = f"{found.name}: {layers_text(found)}" if found.name else layers_text(found)
     notes = [*facts(found)[1:], *([found.about] if found.about else [])]
-    return _drawn(title, facts(found)[0], of_schedule(found)) + "".join(map(note, notes))
+    if found.is_countable:
+        text = _drawn(title, facts(found)[0], of_schedule(found))
+    else:
+        text = figures(title, [("reads", facts(found)[0])])
+    return text + "".join(map(note, notes))
 
 
 @as_html.register

@@ -18,6 +18,7 @@ from atrous.report.json.inspection import field_to_dict
 from atrous.report.results.saving import printed, saved_json
 from atrous.report.text import quantities as q
 from atrous.report.text.fields import size_text, stride_text
+from atrous.report.text.tables import plain_table
 from atrous.shown import InNotebooks
 
 SCHEMA = "atrous.compare/1"
@@ -125,7 +126,7 @@ class Comparison(InNotebooks):
             yield f"error, shift {shift}", words(lambda d, k=k: _shift_text(d.shifts[k]))  # type: ignore[misc]
 
     def _table(self, designs: Sequence[Design]) -> Table:
-        table = Table(header_style="bold", box=None, pad_edge=False)
+        table = plain_table()
         table.add_column("")
         for design in designs:
             table.add_column(

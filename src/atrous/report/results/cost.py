@@ -14,6 +14,7 @@ from atrous.analysis.cost.cost import Costs
 from atrous.report.json.cost import costs_to_dict, nodes_to_list
 from atrous.report.results.saving import printed, saved_json
 from atrous.report.text import quantities as q
+from atrous.report.text.tables import plain_table
 from atrous.shown import InNotebooks
 
 SCHEMA = "atrous.cost/1"
@@ -26,7 +27,7 @@ class Cost(Costs, InNotebooks):
 
     def table(self, depth: int = 1) -> Table:
         """A row per module cut at `depth`."""
-        table = Table(header_style="bold", box=None, pad_edge=False)
+        table = plain_table()
         table.add_column("module", overflow="fold")
         for title in ("nodes", "params", "MACs", "share", "made", "held", "kept"):
             table.add_column(title, justify="right", no_wrap=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import groupby
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from atrous.convert.certificate import TOLD, Certificate, Changed
+from atrous.report.text.tables import plain_table
 
 
 def certificate_table(certificate: Certificate) -> RenderableType:
@@ -21,7 +21,7 @@ def certificate_table(certificate: Certificate) -> RenderableType:
     parts: list[RenderableType] = [Text(head, style="bold")]
     rows = changed_rows(certificate)
     if rows:
-        table = Table(box=None, pad_edge=False, header_style="dim")
+        table = plain_table()
         for name in ("module", "", "kind", "changed", "density", "settings now"):
             table.add_column(name, overflow="fold")
         for row in rows:

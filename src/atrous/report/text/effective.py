@@ -9,6 +9,7 @@ from rich.text import Text
 
 from atrous.analysis.effective.effective import EffectiveField
 from atrous.analysis.effective.spread import AxisSpread
+from atrous.report.text.tables import plain_table
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _COLOURS = {"gaussian": "green", "box": "cyan", "neither": "yellow", "few": "dim"}
@@ -76,7 +77,7 @@ def profile(axis: AxisSpread, width: int) -> str:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(header_style="bold", box=None, pad_edge=False)
+    table = plain_table()
     for name in columns:
         table.add_column(name, justify="right")
     return table

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from atrous.analysis.fields.field import AxisField, Field
 from atrous.analysis.inspection import Inspection
+from atrous.report.text.tables import plain_table
 
 STATUS_COLOURS = {"exact": "green", "bound": "yellow", "global": "cyan", "unknown": "red"}
 
@@ -128,9 +129,7 @@ def stride_text(field: Field) -> str:
 
 def branch_table(branches: Sequence[Field]) -> Table:
     """The branches that meet before an output, one row each."""
-    table = Table(
-        title="branches", title_justify="left", header_style="bold", box=None, pad_edge=False
-    )
+    table = plain_table("branches")
     table.add_column("branch", overflow="fold")
     for title in ("field", "stride", "start", "reach", "read"):
         table.add_column(title, justify="right", no_wrap=True)

@@ -22,6 +22,7 @@ from atrous.report.text.fields import (
     titled_fields,
 )
 from atrous.report.text.quantities import count, counted, size
+from atrous.report.text.tables import plain_table
 
 _COLUMNS = (
     "node", "kind", "shape", "field", "stride", "start", "reach", "growth", "status", "params",
@@ -72,7 +73,7 @@ class _NodeTable:
             yield Text(f"(no room for {', '.join(left_out)}; widen the terminal)", style="dim")
 
     def _table(self, columns: Sequence[str]) -> Table:
-        table = Table(header_style="bold", box=None, pad_edge=False)
+        table = plain_table()
         for name in columns:
             table.add_column(
                 name,

@@ -17,6 +17,7 @@ from atrous.design.schedule.pyramid import Pyramid
 from atrous.geometry.index_map import IndexMap
 from atrous.geometry.primitives import Window
 from atrous.geometry.relation import Flags
+from atrous.report.text.quantities import routes
 from atrous.report.text.trees import tree_lines
 from atrous.report.views.blocks import Reduced, reduced, steps
 from atrous.report.views.kernels import kernel_mask
@@ -209,7 +210,9 @@ def _legend(
     low, high = read.min(), read.max()
     scale = ", log scale" if logarithmic or found.values()[1] else ""
     several = low != high
-    told = [f"routes: {low:,} to {high:,}{scale}" if several else f"routes: {low:,} everywhere"]
+    told = [f"routes: {routes(low)} to {routes(high)}{scale}"]
+    if not several:
+        told = [f"routes: {routes(low)} everywhere"]
     if not flat and several:
         told[0] += f" ({SHADES})"
     if blocks.empty.any():

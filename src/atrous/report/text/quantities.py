@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from itertools import pairwise
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -31,6 +32,15 @@ def number(value: int) -> str:
 def counted(value: int, thing: str) -> str:
     """A number of things: "1 layer", "1,200 layers"."""
     return f"{value:,} {thing}{'' if value == 1 else 's'}"
+
+
+def routes(value: int) -> str:
+    """A number to the last digit where it is below a thousand million, else in three: "5.84e+188".
+
+    >>> routes(786_432), routes(3**400)
+    ('786,432', '7.06e+190')
+    """
+    return f"{value:,}" if value < 10**9 else f"{Decimal(int(value)):.2e}"
 
 
 def size(value: int) -> str:

@@ -16,6 +16,7 @@ from atrous.design.redesign.state import State, state_of
 from atrous.report.text.fields import joined
 from atrous.report.text.pictures import picture
 from atrous.report.text.quantities import counted
+from atrous.report.text.tables import plain_table
 from atrous.report.views.colours import HOLE
 
 _UNTOLD = ("dilation", "_reversed_padding_repeated_twice")
@@ -75,7 +76,7 @@ def change_cells(change: Change) -> tuple[str, str, str, str]:
 
 def changes_table(changes: Sequence[Change]) -> Table:
     """One row per layer that changes."""
-    table = Table(header_style="bold", box=None, pad_edge=False)
+    table = plain_table()
     table.add_column("layer", overflow="fold")
     table.add_column("kernel", justify="right", no_wrap=True)
     table.add_column("dilation", no_wrap=True)
@@ -115,7 +116,7 @@ def _cells(state: State, when: str, *, first: bool) -> tuple[str, str, str, str,
 
 def states_table(found: Redesign) -> Table:
     """What is read before and after."""
-    table = Table(header_style="bold", box=None, pad_edge=False)
+    table = plain_table()
     for k, name in enumerate(STATE_HEAD):
         table.add_column(name, justify="right" if k in (2, 4) else "left", no_wrap=k > 0)
     for row in state_rows(found):

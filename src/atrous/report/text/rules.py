@@ -8,11 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from atrous.lint.rule import LintRule
+from atrous.report.text.tables import plain_table
 
 
 def rule_table(rules: Mapping[str, LintRule]) -> Table:
     """All rules, one row each."""
-    table = Table(header_style="bold", box=None, pad_edge=False)
+    table = plain_table()
     for title in ("code", "name", "severity"):
         table.add_column(title, no_wrap=True)
     table.add_column("finds")

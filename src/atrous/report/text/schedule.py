@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
 from rich.console import Group
@@ -10,11 +10,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from atrous.design.schedule.chain import Schedule
+from atrous.design.schedule.chain import MOST_COUNTED, Schedule
 from atrous.design.schedule.plan import Plan
 from atrous.design.schedule.pyramid import Pyramid
 from atrous.report.text.pictures import strip
-from atrous.report.text.quantities import counted, share
+from atrous.report.text.quantities import counted, routes, share
+from atrous.report.text.tables import plain_table
 from atrous.report.views.colours import HOLE
 from atrous.report.views.schedules import of_schedule
 
@@ -59,17 +60,12 @@ def facts(schedule: Schedule) -> list[str]:
     """What is true of a schedule, a line each."""
     before, after = schedule.reach
     sides = f"{before:,} to the past" if schedule.causal else f"{before:,} before, {after:,} after"
-    unread = len(schedule.holes)
     read = "no holes"
-    if unread:
+    if not schedule.is_countable:
+        read = read if schedule.is_hole_free else "it has holes"
+    elif unread := len(schedule.holes):
         read = f"{counted(unread, 'hole')}, {share(schedule.density)} read"
-    found = [f"field {schedule.field:,}: {sides}; {read}"]
-    inside = schedule.counts[schedule.counts > 0]
-    low, high = int(inside.min()), int(inside.max())
-    each = f"{low:,}" if low == high else f"{_short(low)} to {_short(high)}"
-    varies = schedule.uniformity.cv
-    even = "; perfectly even" if varies == 0 else f"; counts vary by {varies:.2f} of their mean"
-    found.append(f"{each} route{'s' * (high != 1)} to each position read{even}")
+    found = [f"field {schedule.field:,}: {sides}; {read}", _evenness(schedule)]
     if schedule.gcd > 1:
         found.append(
             f"all steps are multiples of {schedule.gcd}: {schedule.gcd} nets side by side that "
@@ -80,6 +76,18 @@ def facts(schedule: Schedule) -> list[str]:
     return found
 
 
+def _evenness(schedule: Schedule) -> str:
+    """How many routes there are to a position."""
+    if not schedule.is_countable:
+        return f"too wide to count the routes to each position (above {MOST_COUNTED:,})"
+    inside = schedule.counts[schedule.counts > 0]
+    low, high = int(inside.min()), int(inside.max())
+    each = routes(low) if low == high else f"{routes(low)} to {routes(high)}"
+    varies = schedule.uniformity.cv
+    even = "; perfectly even" if varies == 0 else f"; counts vary by {varies:.2f} of their mean"
+    return f"{each} route{'s' * (high != 1)} to each position read{even}"
+
+
 def _hdc(schedule: Schedule) -> list[str]:
     """What the published rule says of it, and whether it errs."""
     if schedule.hdc is None:
@@ -88,10 +96,6 @@ def _hdc(schedule: Schedule) -> list[str]:
     if schedule.hdc:
         return ["the HDC rule accepts it, " + ("rightly" if whole else "although it has holes")]
     return ["the HDC rule rejects it, " + ("although it has no holes" if whole else "rightly")]
-
-
-def _short(value: int) -> str:
-    return f"{value:,}" if value < 10**9 else f"{float(value):.3g}"
 
 
 def schedule_text(schedule: Schedule) -> Group:
@@ -135,7 +139,10 @@ def plan_text(plan: Plan) -> Group:
     title = Text("plan: ", "bold")
     title.append(layers_text(plan.schedule), "not bold")
     lines = facts(plan.schedule)
-    lines.append(f"{plan.macs:,} multiply-adds per output{_with_channels(plan)}")
+    cost = f"{plan.macs:,} multiply-adds per output{_with_channels(plan)}"
+    if plan.parameters != plan.macs:
+        cost += f", {counted(plan.parameters, 'weight')}"
+    lines.append(cost)
     lines.append(f"asked: {', '.join(plan.request.words())}")
     lines.append(proof_text(plan))
     return _lines(title, lines)
@@ -183,7 +190,7 @@ _TERMS = {
 
 def layer_table(schedule: Schedule, map_size: int | None = None) -> Table:
     """One line per layer: what it reads, how far all so far see, and what falls on padding."""
-    table = Table(header_style="bold", box=None, pad_edge=False)
+    table = plain_table()
     strided = schedule.stride > 1
     titles = ["layer", "kernel", "dilation", *(["stride", "step"] if strided else []), "field"]
     seen = schedule.on_map(map_size) if map_size is not None else ()
@@ -203,7 +210,7 @@ def layer_table(schedule: Schedule, map_size: int | None = None) -> Table:
 
 def branch_table(pyramid: Pyramid, map_size: int) -> Table:
     """One line per rate: how much of what it reads on a map is padding."""
-    table = Table(header_style="bold", box=None, pad_edge=False)
+    table = plain_table()
     for title in ("rate", "map", "padding", "dead taps"):
         table.add_column(title, justify="right", no_wrap=True)
     for rate, own in zip(pyramid.rates, pyramid.on_map(map_size), strict=True):
@@ -214,7 +221,7 @@ def branch_table(pyramid: Pyramid, map_size: int) -> Table:
 
 def beside_table(plan: Plan, width: int) -> Table:
     """The plan and what comes next, a line each; with a picture of its routes if there is room."""
-    table = Table(header_style="bold", box=None, pad_edge=False)
+    table = plain_table()
     table.add_column("", no_wrap=True)
     table.add_column("dilations", overflow="fold", max_width=44)
     for title in ("layers", "field", "holes", "varies"):
@@ -250,7 +257,7 @@ def _routes(own: Schedule, cells: int) -> list[Text]:
 
 def family_table(found: Sequence[Schedule | Pyramid], width: int) -> Table:
     """Named schedules, a line each."""
-    table = Table(header_style="bold", box=None, pad_edge=False)
+    table = plain_table()
     table.add_column("family", no_wrap=True)
     table.add_column("dilations", overflow="fold", max_width=40)
     for title in ("kernel", "field", "read", "varies"):
@@ -269,4 +276,14 @@ def family_table(found: Sequence[Schedule | Pyramid], width: int) -> Table:
             own.name, rates_text(own.dilations), str(own.kernels[0]), f"{own.field:,}",
             share(own.density), f"{own.uniformity.cv:.2f}", *_routes(own, cells),
         )  # fmt: skip
+    return table
+
+
+def option_table(options: Mapping[str, Sequence[str]]) -> Table:
+    """What each family may be given, with defaults."""
+    table = plain_table()
+    table.add_column("family", no_wrap=True)
+    table.add_column("options and their defaults", overflow="fold")
+    for name, own in options.items():
+        table.add_row(name, Text(" ".join(own)))
     return table

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from math import isfinite, pi
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from atrous.analysis.inspection import as_number
 from atrous.analysis.spectrum.folding import Folding
 from atrous.analysis.spectrum.passband import Bands, as_text
 from atrous.analysis.spectrum.spectrum import AxisSpectrum, Spectrum
+from atrous.report.text.tables import plain_table
 
 SCHEMA = "atrous.spectrum/1"
 
@@ -24,7 +24,7 @@ _SHORT = 3
 
 def spectrum_table(found: Spectrum) -> RenderableType:
     """One line per layer and axis, with the gain from frequency 0 to pi as a small picture."""
-    table = Table(header_style="bold", box=None, pad_edge=False)
+    table = plain_table()
     table.add_column("layer", overflow="fold")
     for title in ("axis", "taps", "d", "images", "at stride"):
         table.add_column(title, justify="right", no_wrap=True)
@@ -71,7 +71,7 @@ def _cells(axis: AxisSpectrum) -> tuple[str, ...]:
 
 def folding_table(found: Folding) -> RenderableType:
     """One line per strided layer."""
-    table = Table(header_style="bold", box=None, pad_edge=False)
+    table = plain_table()
     table.add_column("layer", overflow="fold")
     table.add_column("kind", no_wrap=True)
     table.add_column("stride", justify="right", no_wrap=True)
