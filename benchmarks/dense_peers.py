@@ -63,10 +63,12 @@ TIMM = (
     "pnasnet5large", "poolformer_s12", "convformer_s18", "starnet_s1", "repvit_m0_9",
     "efficientvit_b0", "efficientformerv2_s0", "mobilevit_xxs", "mobilevitv2_050",
     "coatnet_nano_rw_224", "visformer_tiny", "lambda_resnet26t", "halonet26t", "mambaout_femto",
-    "focalnet_tiny_srf", "fasternet_t0", "swiftformer_xs",
+    "focalnet_tiny_srf", "fasternet_t0", "swiftformer_xs", "swin_tiny_patch4_window7_224",
+    "maxvit_nano_rw_256", "davit_tiny", "nest_tiny", "gcvit_xxtiny", "tiny_vit_5m_224",
+    "pvt_v2_b0", "caformer_s18",
 )  # fmt: skip
 
-CHANNELS_LAST = ("mambaout_femto",)
+CHANNELS_LAST = ("mambaout_femto", "swin_tiny_patch4_window7_224")
 """Those of which the channels are the last axis of the features."""
 
 SMP = {
@@ -144,6 +146,26 @@ class Backbone:
         if self.name.startswith("mobilenet_v3") and stride == 16:
             return {"dilated": True}
         raise Refused("no option")
+
+
+class Features(nn.Module):
+    """The features of a timm model as a model of its own."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the model gives before its head."""
+        found: Tensor = self.model.forward_features(x)  # type: ignore[operator]
+        return found
+
+
+def features(model: nn.Module, x: Tensor) -> Tensor:
+    """What a model gives, without gradients."""
+    with torch.no_grad():
+        found: Tensor = model(x)
+    return found
 
 
 def hooked(model: nn.Module, path: str, x: Tensor) -> Tensor:

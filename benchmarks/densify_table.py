@@ -100,18 +100,32 @@ def stride_of(backbone: Backbone, model: nn.Module) -> int:
 def ours(
     backbone: Backbone, model: nn.Module, inputs: list[Tensor], wanted: list[Tensor], stride: int
 ) -> dict[str, Any]:
-    """What this package makes of a model, captured at the first size."""
+    """What this package makes of a model, captured at the last size.
+
+    Where a plain call of the model would have to change, what it makes of its features as a graph.
+    """
     began = time.perf_counter()
     sizes = tuple(inputs[0].shape[2:])
+    values, as_graph = backbone.values, False
     try:
-        dense = atrous.densify(model, inputs[0], stride, sizes=sizes)
+        dense = atrous.densify(model, inputs[-1], stride, sizes=sizes)
+    except atrous.DensifyError as error:
+        if backbone.source != "timm" or "as_graph=True" not in str(error):
+            return {"refused": dense_peers.told(error)}
+        as_graph, features = True, dense_peers.Features(model).eval()
+        try:
+            dense = atrous.densify(features, inputs[-1], stride, sizes=sizes, as_graph=True)
+        except Exception as also:
+            return {"refused": dense_peers.told(also)}
+        values = dense_peers.features
     except Exception as error:
         return {"refused": dense_peers.told(error)}
     seconds = time.perf_counter() - began
     certificate: Any = dense.certificate
     density = certificate.compared[-1].density
-    found = compared(backbone.values, dense, inputs, wanted, density[-2:])
-    return found | {"certificate": certificate.error, "seconds": round(seconds, 1)}
+    found = compared(values, dense, inputs, wanted, density[-2:])
+    found |= {"certificate": certificate.error, "seconds": round(seconds, 1)}
+    return found | ({"as_graph": True} if as_graph else {})
 
 
 def its_own(
@@ -134,7 +148,7 @@ def beside_all(
     try:
         theirs = backbone.dense_by_its_library(model, stride)
         size = tuple(inputs[0].shape[2:])
-        mine = atrous.densify(model, inputs[0], stride, pooling="all", sizes=size)
+        mine = atrous.densify(model, inputs[-1], stride, pooling="all", sizes=size)
     except (Refused, ValueError):
         return None
     errors = []
@@ -188,7 +202,8 @@ def verdict(told: dict[str, Any]) -> str:
         return "not dense" if told["fails"] == "not dense" else "fails"
     error = max(told["errors"])
     if error < EQUAL:
-        return "equal" if told["all"] else "equal, cut short"
+        how = " (as a graph)" if told.get("as_graph") else ""
+        return f"equal{how}" if told["all"] else "equal, cut short"
     text = f"{error:.1g}" if error >= 0.001 else f"{error:.0e}"
     beside = told.get("beside_all")
     return f"{text} (pooling)" if beside is not None and beside < EQUAL else text
@@ -229,7 +244,7 @@ def summary(rows: list[dict[str, Any]]) -> list[str]:
         told = [t for t in told if t.get("refused") not in ("no such encoder", "not installed")]
         if not told:
             continue
-        equal = [t for t in told if verdict(t) == "equal"]
+        equal = [t for t in told if verdict(t) in ("equal", "equal (as a graph)")]
         wrong = [t for t in told if max(t.get("errors", [0.0])) >= EQUAL]
         by_pooling = sum("(pooling)" in verdict(t) for t in told)
         lines.append(
