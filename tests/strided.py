@@ -476,6 +476,9 @@ class Even(nn.Module):
     """Lengths filled up to even ones."""
 
     def forward(self, x: Tensor) -> Tensor:
+        if min(x.shape[2:]) < 3:
+            # One block alone, as in `Fold`.
+            raise ValueError("too small")
         room = [n for k in range(1, x.dim() - 1) for n in (0, x.shape[-k] % 2)]
         return F.pad(x, room)
 

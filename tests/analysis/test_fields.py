@@ -75,6 +75,9 @@ def test_axes_are_chosen_by_number() -> None:
         (nn.LayerNorm(3), (2, 5, 6, 3), (1, 2)),
         (nn.InstanceNorm2d(3, affine=True), (2, 3, 5, 6), (2, 3)),
         (nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4, 3, 3)), (1, 1, 18, 18), (2, 3)),
+        # Lengths are told of positions.
+        (nn.Sequential(nn.AdaptiveAvgPool1d(3), nn.GroupNorm(2, 2)), (1, 2, 9), (2,)),
+        (nn.Sequential(nn.Upsample((8, 9)), nn.GroupNorm(2, 2)), (1, 2, 4, 3), (2, 3)),
     ],
 )
 def test_default_axes_are_those_of_the_first_window(

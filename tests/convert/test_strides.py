@@ -56,6 +56,21 @@ def test_positions_made_of_channels_lie_nearer() -> None:
     assert_dense(model, (1, 3, 33, 40), (2, 3, 41, 37), stride=2, density=2)
 
 
+class Sliced(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x[..., ::4]
+
+
+def test_a_slice_whose_ends_line_up_has_its_own_step() -> None:
+    # Of nine positions every fourth makes three, the first and the last among them.
+    model = nn.Sequential(nn.Conv1d(1, 2, 3, 2, 1), Sliced())
+    program = capture(model.eval(), (1, 1, 18))
+    strides = axis_strides(axis_parts(program, {program.input().name: (2,)}))
+    last = strides[program.output().name][-1]
+    assert program.output().shape[-1] == 3 and last is not None and last.stride == 8
+    assert_dense(model, (1, 1, 18), (1, 1, 33), stride=1, density=8)
+
+
 def test_positions_of_two_axes_in_one_are_none_of_either() -> None:
     program = capture(nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.Flatten(2)).eval(), (1, 3, 21, 23))
     strides = axis_strides(axis_parts(program, {program.input().name: (2, 3)}))

@@ -157,11 +157,11 @@ def _rate(node: Node, axis: int, relation: Relation) -> Fraction | None:
     if relation.is_constant and relation.inputs > 1:
         return None
     rate = Fraction(abs(relation.step), relation.period)
-    if min(relation.inputs, relation.outputs) > 1 and rate == Fraction(
+    ends = min(relation.inputs, relation.outputs) > 1 and rate == Fraction(
         relation.inputs - 1, relation.outputs - 1
-    ):
+    )
+    if ends and isinstance(node.description, Local) and node.description.kernel is None:
         # Resizing that lines up the ends is told by its factor, which all sizes have in common.
         factor = Fraction(relation.inputs, relation.outputs)
-        kernel = getattr(node.description, "kernel", None)
-        return factor if kernel is None and 1 in (factor.numerator, factor.denominator) else rate
+        return factor if 1 in (factor.numerator, factor.denominator) else rate
     return rate

@@ -330,6 +330,10 @@ def default_axes(program: Program, source: Node) -> tuple[int, ...]:
         if not reads:
             continue
         axes = _followed(reads[0], places[reads[0].operand.name])
+        sized = [axes[k] for k in getattr(node.description, "sized", ())]
+        if sized and None not in sized:
+            # Adaptive pools and resizing are told lengths along axes of positions.
+            return tuple(sorted(axis for axis in sized if axis is not None))
         if isinstance(node.description, Pointwise | Movement):
             places[node.name] = axes
             continue
