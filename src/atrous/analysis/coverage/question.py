@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 from math import prod
 
 import numpy as np
@@ -15,9 +15,13 @@ from atrous.analysis.coverage.coverage import Coverage
 from atrous.analysis.coverage.crossing import Axes, Way, width
 from atrous.analysis.coverage.positions import Position, checked_positions
 from atrous.analysis.fields.field import default_axes, traced
+from atrous.geometry.alike import unlike
 from atrous.geometry.taps import Counts, Ints
 from atrous.graph.program import Node, Program
 from atrous.graph.rule import Read
+
+_MOST_UNLIKE = 16
+"""Outputs of patterns of their own that are looked at, all axes together."""
 
 
 def coverage(
@@ -123,6 +127,34 @@ class Question:
                 moved.append(np.where(there < length, there, there - periods[len(moved)]))
             found.append(first if not any(shift) else self.answer(moved))
         return found
+
+    def unlike(self, first: Coverage) -> Iterator[Coverage]:
+        """The coverage of outputs that read in other patterns than the first (see
+        `Coverage.unlike`)."""
+        if any(len(own) > 1 for own in first.at):
+            return
+        followed = traced(self.program, input=self.source.name, axes=self.axes)
+        told = followed.field(self.node)
+        fields = [own.local or own for own in (told.axes if told is not None else ())]
+        holding = [axis for axis, holds in enumerate(self.layout[self.node.name]) if holds]
+        choices: list[list[tuple[int, int]]] = []
+        for axis, (at,) in zip(holding, first.at, strict=True):
+            mine = [own.lineage for own in fields if own.output_axis == axis]
+            outputs: tuple[int, ...] = (at,)
+            if len(mine) == 1 and mine[0].length == self.node.shape[axis]:
+                outputs = unlike(mine[0], at)
+            if len(outputs) == 1:
+                choices.append([(0, at)])
+                continue
+            # What reads least is looked at first: it is most likely to leave something out.
+            read = {at: len(mine[0].taps(at, clipped=False)[0]) for at in outputs}
+            choices.append(sorted((read[at], at) for at in outputs))
+        some = sorted(product(*choices), key=lambda one: sum(count for count, _ in one))
+        own = tuple(at for (at,) in first.at)
+        for one in islice(some, _MOST_UNLIKE):
+            place = tuple(at for _, at in one)
+            if place != own:
+                yield self.answer([np.array([at], dtype=np.int64) for at in place])
 
     def strides(self) -> Callable[[str], Strides]:
         """Per input axis, along which of its axes a node's value holds it and at what stride."""
