@@ -73,6 +73,11 @@ class _Step:
     rows: tuple[tuple[int, ...], ...]
     relation: Relation
 
+    @property
+    def pattern(self) -> tuple[str, int, tuple[tuple[int, ...], ...]]:
+        """What of it matters away from the borders."""
+        return self.source, self.step, self.rows
+
     def back(self, own: Offsets) -> Offsets | None:
         if len(self.rows) == 1:
             return _spread(own, self.step, self.rows[0])
@@ -177,6 +182,12 @@ class Line:
                 _, read, _ = relation.reads(own)
                 known[step.source] = np.union1d(known.get(step.source, _NOTHING), read)
         return frozenset()
+
+    def is_like(self, other: Line) -> bool:
+        """Whether another reads alike, away from the borders."""
+        own = {name: [step.pattern for step in steps] for name, steps in self.steps.items()}
+        theirs = {name: [step.pattern for step in steps] for name, steps in other.steps.items()}
+        return self.order == other.order and own == theirs and self.windows == other.windows
 
     def is_plain(self, names: Iterable[str]) -> bool:
         """Whether values read the same at the ends of a map as elsewhere: by padding with zeros,
