@@ -7,13 +7,14 @@ from math import gcd, lcm
 
 import numpy as np
 
-from atrous.geometry.lineage import Lineage, back, merged
-from atrous.geometry.taps import Counts, Ints
+from atrous.geometry.bits import Offsets, Step, collected, united
+from atrous.geometry.lineage import Edge, Lineage
+from atrous.geometry.pattern import at
 
 Repeat = tuple[int, int]
 """(outputs, input positions): reads are the same so many outputs on, moved by so many inputs."""
 
-_MOST_OUTPUTS = 512
+_MOST_OUTPUTS = 256
 _UNKNOWN_PERIOD = 16
 """Outputs that are compared at most, and where nothing repeats."""
 
@@ -64,7 +65,8 @@ def _met(ways: list[Repeat]) -> Repeat | None:
 
 
 def unlike(lineage: Lineage, first: int) -> tuple[int, ...]:
-    """Outputs that read in patterns of their own, borders aside: `first`, and one for each other.
+    """Outputs that read in patterns of their own, borders aside: `first`, and one for each other,
+    those that read the fewest positions first.
 
     Two outputs read alike if what they read, of values further up that move on evenly, is the same
     but for its place: then so is all that those read. Of outputs among which nothing repeats only
@@ -88,33 +90,61 @@ def unlike(lineage: Lineage, first: int) -> tuple[int, ...]:
         return (first,)
     period = _UNKNOWN_PERIOD if repeat is None else repeat[0]
     period = min(period, lineage.length, _MOST_OUTPUTS)
-    found: dict[object, int] = {}
+    uneven = _uneven(lineage, known)
+    found: dict[object, tuple[int, int]] = {}
     for output in range(first, first + period):
         # Near the end the same phase lies a period earlier.
-        at = output if output < lineage.length else output - period
-        found.setdefault(_pattern(lineage, known, at), at)
-    return tuple(found.values())
+        own = output if output < lineage.length else output - period
+        told = _pattern(uneven, known, own)
+        found.setdefault(told, (sum(bits.bit_count() for *_, bits in told), own))
+    others = sorted(pair for pair in found.values() if pair[1] != first)
+    return (first, *(own for _, own in others))
 
 
-def _pattern(lineage: Lineage, known: Mapping[Lineage, Repeat | None], output: int) -> object:
-    """What an output reads of the values that move on evenly, wherever it lies."""
-    pending: dict[Lineage, list[tuple[Ints, Counts]]] = {
-        lineage: [(np.array([output], dtype=np.int64), np.ones(1, dtype=np.int64))]
-    }
-    found = []
-    moving = set()
+Uneven = list[tuple[Lineage, list[tuple[Edge, Step]]]]
+
+
+def _uneven(lineage: Lineage, known: Mapping[Lineage, Repeat | None]) -> Uneven:
+    """The values from an axis back to those that move on evenly, with what they read; the last
+    ones without."""
+    wanted, found = {lineage}, []
     for own in reversed(lineage.ancestry()):
-        if own not in pending:
+        if own in wanted:
+            repeat = known[own]
+            is_even = repeat is not None and repeat[0] == 1
+            edges = [] if is_even else [(edge, Step.of(edge.relation)) for edge in own.edges]
+            wanted.update(edge.source for edge, _ in edges)
+            found.append((own, edges))
+    return found
+
+
+def _pattern(
+    uneven: Uneven, known: Mapping[Lineage, Repeat | None], output: int
+) -> tuple[tuple[int, int, int], ...]:
+    """What an output reads of the values that move on evenly, wherever it lies: which value, where
+    in input positions, and which of its positions from there on."""
+    pending = {uneven[0][0]: Offsets(output, 1)}
+    found: list[tuple[int, int, int]] = []
+    start: int | None = None
+    for own, edges in uneven:
+        here = pending.pop(own, None)
+        if here is None:
             continue
-        positions, counts = merged(pending.pop(own))
-        repeat = known[own]
-        if repeat is not None and repeat[0] == 1:
-            if len(positions):
-                found.append((own.order, positions * repeat[1], counts))
-                if repeat[1]:
-                    moving.add(own.order)
-            continue
-        for edge in own.edges:
-            pending.setdefault(edge.source, []).append(back(edge, positions, counts, False))
-    start = next((at[0] for order, at, _ in found if order in moving), 0)
-    return tuple((order, tuple(at - start), tuple(counts)) for order, at, counts in found)
+        if not edges:
+            repeat = known[own]
+            step = repeat[1] if repeat is not None else 0
+            zeros = (here.bits & -here.bits).bit_length() - 1
+            place = (here.start + zeros) * step
+            start = place if start is None and step else start
+            found.append((own.order, place, here.bits >> zeros if step else 1))
+        for edge, taken in edges:
+            mine: Offsets | None = here
+            if edge.positions is not None:
+                mine = collected(
+                    p for p in here.places if at(edge.positions, np.array([p], dtype=np.int64))[0]
+                )
+            back = taken.back(mine) if mine is not None else None
+            if back is not None:
+                other = pending.get(edge.source)
+                pending[edge.source] = back if other is None else united(back, other)
+    return tuple((order, place - (start or 0), bits) for order, place, bits in found)

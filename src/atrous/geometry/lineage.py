@@ -180,11 +180,11 @@ class Lineage:
         for lineage in reversed(self.ancestry()):
             if lineage not in found:
                 continue
-            positions, counts = merged(found.pop(lineage))
+            positions, counts = _merged(found.pop(lineage))
             if lineage.is_input:
                 result = positions, counts
             for edge in lineage.edges:
-                found.setdefault(edge.source, []).append(back(edge, positions, counts, clipped))
+                found.setdefault(edge.source, []).append(_back(edge, positions, counts, clipped))
         return result
 
     def ancestry(self) -> list[Lineage]:
@@ -204,14 +204,14 @@ class Lineage:
         return sorted(seen, key=lambda lineage: lineage.order)
 
 
-def back(edge: Edge, positions: Ints, counts: Counts, clipped: bool) -> tuple[Ints, Counts]:
+def _back(edge: Edge, positions: Ints, counts: Counts, clipped: bool) -> tuple[Ints, Counts]:
     """What `positions` read along one way: inputs with repeats, and counts."""
     relation = edge.relation
     if edge.positions is not None:
         taken = patterns.at(edge.positions, positions)
         positions, counts = positions[taken], counts[taken]
     if relation.step == 0 and len(relation.exceptional) == 0 and len(positions) > relation.period:
-        positions, counts = merged([(positions % relation.period, counts)])
+        positions, counts = _merged([(positions % relation.period, counts)])
     bound = relation.taps.largest_total * float(sum(map(float, counts)))
     if relation.are_runs and len(positions) * len(relation.taps.offsets) > _MANY_TAPS:
         return _added_runs(
@@ -237,8 +237,7 @@ def _added_runs(first: Ints, last: Ints, counts: Counts, bound: float) -> tuple[
     return found + start, totals[found]
 
 
-def merged(parts: Sequence[tuple[Ints, Counts]]) -> tuple[Ints, Counts]:
-    """Positions of several parts, ascending, and how often each occurs in all."""
+def _merged(parts: Sequence[tuple[Ints, Counts]]) -> tuple[Ints, Counts]:
     positions = np.concatenate([p for p, _ in parts])
     counts = np.concatenate([c for _, c in parts])
     table = collect(1, np.zeros(len(positions), dtype=np.int64), positions, counts)

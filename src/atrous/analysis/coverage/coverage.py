@@ -305,6 +305,15 @@ class _Filling:
         other = self._cover._asked.answer(self._at, replaced)
         return np.asarray(other.on_input()[self._cover.window] != 0)
 
+    def spans_with(self, replaced: dict[str, tuple[Read, ...]], positions: Flags) -> bool:
+        """Whether some positions of the span lie in the span of what is read then."""
+        other = self._cover._asked.answer(self._at, replaced)
+        if not other.counts.size:
+            return False
+        inside = np.zeros(self._cover.shape, dtype=bool)
+        inside[other.window] = True
+        return bool((inside[self._cover.window] & positions).any())
+
     def has_holes_with(self, replaced: dict[str, tuple[Read, ...]]) -> bool:
         """Whether what is read then has holes, by this output or one of another pattern."""
         if not self._cover._asked.answer(self._at, replaced).read.all():

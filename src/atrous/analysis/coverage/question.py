@@ -137,24 +137,16 @@ class Question:
         told = followed.field(self.node)
         fields = [own.local or own for own in (told.axes if told is not None else ())]
         holding = [axis for axis, holds in enumerate(self.layout[self.node.name]) if holds]
-        choices: list[list[tuple[int, int]]] = []
+        choices = []
         for axis, (at,) in zip(holding, first.at, strict=True):
             mine = [own.lineage for own in fields if own.output_axis == axis]
-            outputs: tuple[int, ...] = (at,)
-            if len(mine) == 1 and mine[0].length == self.node.shape[axis]:
-                outputs = unlike(mine[0], at)
-            if len(outputs) == 1:
-                choices.append([(0, at)])
-                continue
-            # What reads least is looked at first: it is most likely to leave something out.
-            read = {at: len(mine[0].taps(at, clipped=False)[0]) for at in outputs}
-            choices.append(sorted((read[at], at) for at in outputs))
-        some = sorted(product(*choices), key=lambda one: sum(count for count, _ in one))
-        own = tuple(at for (at,) in first.at)
-        for one in islice(some, _MOST_UNLIKE):
-            place = tuple(at for _, at in one)
-            if place != own:
-                yield self.answer([np.array([at], dtype=np.int64) for at in place])
+            whole = len(mine) == 1 and mine[0].length == self.node.shape[axis]
+            choices.append(unlike(mine[0], at) if whole else (at,))
+        # What reads least comes first along each axis: it is most likely to leave something out.
+        ranked = product(*(list(enumerate(own)) for own in choices))
+        some = sorted(ranked, key=lambda one: sum(rank for rank, _ in one))
+        for one in islice(some, 1, _MOST_UNLIKE + 1):
+            yield self.answer([np.array([at], dtype=np.int64) for _, at in one])
 
     def strides(self) -> Callable[[str], Strides]:
         """Per input axis, along which of its axes a node's value holds it and at what stride."""

@@ -13,7 +13,7 @@ from atrous.design.redesign.layers import Layer, Wanted, tied
 from atrous.design.redesign.levers import Layers, Levers
 from atrous.design.redesign.nearby import alike, near, read_shape
 from atrous.design.redesign.proof import broken_ends, moved_alike, paired
-from atrous.graph.capture import Inputs, capture
+from atrous.graph.capture import Inputs, capture, runs
 from atrous.graph.program import Program
 from atrous.graph.shell import shell_copy
 
@@ -104,6 +104,8 @@ class Carriers:
         shell = shell_copy(self.model)
         try:
             make(shell, edits)
+            if not runs(shell, self.x):
+                return False
             after = capture(shell, self.x)
             reached = self.asked(after)
         except (RuntimeError, ValueError, KeyError, TypeError):

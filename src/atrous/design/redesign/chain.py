@@ -71,8 +71,9 @@ def _through(line: Line, name: str, called: str, number: int, way: _Way) -> _Way
             layers = (*layers, (called, way.jump))
         span = way.span + (window.span - 1) * way.jump
         return _Way(span, way.jump * window.stride, layers, way.is_all)
-    jump = way.jump * Fraction(step.step, len(step.rows))
-    plain = all(len(row) == 1 for row in step.rows) and step.step >= 1
+    taken = step.taken
+    jump = way.jump * Fraction(taken.step, len(taken.rows))
+    plain = all(len(row) == 1 for row in taken.rows) and taken.step >= 1
     return _Way(way.span, jump, way.layers, way.is_all and plain)
 
 

@@ -8,7 +8,8 @@ from functools import cached_property
 
 from atrous.design.redesign.goals import Goal
 from atrous.design.redesign.layers import Layer
-from atrous.design.redesign.offsets import Line, Offsets
+from atrous.design.redesign.offsets import Line
+from atrous.geometry.bits import Offsets
 from atrous.geometry.primitives import Window
 
 Choice = tuple[int, ...]

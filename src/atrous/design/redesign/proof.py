@@ -8,7 +8,7 @@ from torch import nn
 
 from atrous.design.redesign.goals import Goal, again
 from atrous.design.redesign.layers import Layer
-from atrous.design.redesign.offsets import Offsets
+from atrous.geometry.bits import Offsets
 from atrous.graph.program import Program
 
 
