@@ -7,12 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, product
 
+from atrous.design.redesign.bounds import most_read
 from atrous.design.redesign.chain import longest_chain
 from atrous.design.redesign.problem import Choice, Problem
 from atrous.design.redesign.trying import MOST, Group, Tried
 from atrous.geometry.primitives import Window
 from atrous.geometry.repairs import Tapped, least_repairs, most_span
 
+_ALL_WAYS = "all ways through layers"
 _LARGER = 16
 _JOINED = 64
 """Positions that a field may grow by, and ways to put parts together that are looked at."""
@@ -50,18 +52,42 @@ def solved(problem: Problem) -> Solutions:
                 return chained
             found += chained.choices
             parts.append(number)
+    beyond = _out_of_reach(problem)
+    if beyond is not None:
+        return beyond
     joined = _part_by_part(problem, parts) if len(parts) > 1 else None
     if joined is not None:
         return joined
     tried = Tried(problem)
     found += tried.few() or ([] if found else tried.beam())
     found = found or tried.few(larger=True)
+    if problem.smaller and not found:
+        found = tried.smaller(max(_bounds(problem), default=1))
     found = sorted(
         dict.fromkeys(tried.restored(choice) for choice in found),
         key=lambda c: (problem.excess(c) or 0, *problem.cost(c)),
     )
     how = f"the least of {tried.count:,} choices looked at"
     return Solutions(tuple(found[:MOST]), False, how)
+
+
+def _bounds(problem: Problem) -> list[int]:
+    """By line whose size must stay, the positions that it can read at most."""
+    layers = {name: layer for layer in problem.layers for name in layer.names}
+    kept = (line for goal, line in problem.lines if problem.is_whole(goal))
+    return [most_read(line, layers) for line in kept]
+
+
+def _out_of_reach(problem: Problem) -> Solutions | None:
+    """That fields are larger than what layers can read, if one is; None where none is, or where
+    they may shrink."""
+    if problem.smaller:
+        return None
+    sizes = problem.reached(problem.now).sizes
+    for most, size in zip(_bounds(problem), sizes, strict=True):
+        if size > most:
+            return Solutions((), True, _ALL_WAYS, most)
+    return None
 
 
 def _part_by_part(problem: Problem, parts: Sequence[int]) -> Solutions | None:

@@ -65,6 +65,9 @@ class Tried:
 
         What single changes do to the sizes of the fields is added up to guess which together keep
         them; only these are looked at.
+
+        Args:
+            larger: whether fields may become larger.
         """
         moves: dict[Group, list[_Move]] = {}
         now = self.problem.now
@@ -128,6 +131,26 @@ class Tried:
             if self.problem.serves(choice):
                 found.append(choice)
         return found
+
+    def smaller(self, most: int) -> list[Choice]:
+        """Solutions whose fields are smaller, the largest first: of all choices of small dilations,
+        where there are not too many.
+
+        Args:
+            most: positions that any field can have at most.
+        """
+        now = self.problem.now
+        highest = min(most, int(self.tries ** (1 / max(len(self.free), 1))))
+        if highest < 2:
+            return []
+        found = []
+        for values in product(range(1, highest + 1), repeat=len(self.free)):
+            choice = self._with(now, dict(zip(self.free, values, strict=True)))
+            self.count += 1
+            if self.problem.allows(choice) and not self.problem.reached(choice).unmet:
+                found.append(choice)
+        found.sort(key=lambda own: (self.problem.excess(own) or 0, *self.problem.cost(own)))
+        return self._first(found)
 
     def beam(self) -> list[Choice]:
         """A solution that changes one layer after the other, the best few choices carried on."""
