@@ -99,7 +99,7 @@ def test_the_oracle_sees_phases_with_and_without_holes() -> None:
 def test_holes_of_a_phase_are_found_and_a_dilation_that_closes_them_in_all() -> None:
     model, shape = CASES["odd steps"]
     (found,) = atrous.lint(model.float(), shape, select=["holes"])
-    assert "the central one reads all" in found.message
+    assert "(47, as all of its phase; 46 reads all)" in found.message
     assert found.numbers["holes"] == 5
     (dilation,) = found.numbers["dilation"]  # type: ignore[misc]
     changed = doubled(Chomp(5, 2), nn.Conv1d(1, 1, 2, dilation=dilation))
@@ -133,3 +133,35 @@ def test_a_redesign_closes_the_holes_of_every_phase() -> None:
     found = atrous.redesign(net.float(), (1, 1, 64))
     assert min(densities(found.model, (1, 1, 64))) == 1.0
     assert found.before[0].holes > 0 == found.after[0].holes
+
+
+def causal(*dilations: int) -> nn.Module:
+    layers: list[nn.Module] = []
+    for d in dilations:
+        layers += [nn.ConstantPad1d((d, 0), 0.0), nn.Conv1d(1, 1, 2, dilation=d)]
+    return nn.Sequential(*layers)
+
+
+def test_holes_of_a_causal_net_are_seen_where_the_central_output_is_cut_off() -> None:
+    # Kernels of 2: the field is 1 + 1 + 1 + 2 + 4 + 8 + 24 = 41; 17 to 23 back are not read.
+    net, shape = causal(1, 1, 2, 4, 8, 24), (1, 1, 44)
+    assert len(atrous.coverage(net, shape).holes) == 0
+    (found,) = atrous.lint(net, shape, select=["holes"])
+    assert found.numbers["holes"] == 7
+    mended = atrous.redesign(net, shape)
+    for parameter in mended.model.double().parameters():
+        nn.init.ones_(parameter)
+    x = torch.ones(shape, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(mended.model(x)[0, 0, -1], x)
+    assert gradient[0, 0].nonzero()[:, 0].tolist() == list(range(44 - 41, 44))
+
+
+def test_the_clearest_output_is_the_central_one_where_that_is_not_cut_off() -> None:
+    for net, wanted in (
+        (causal(1, 2, 4), 32),
+        (causal(1, 2, 4, 8, 40), 55),
+        (causal(60, 60), 63),
+        (nn.Conv1d(1, 1, 3, padding=40, dilation=40), 32),
+    ):
+        (axis,) = atrous.receptive_field(net, (1, 1, 64)).axes
+        assert axis.clearest == wanted

@@ -56,6 +56,31 @@ def coverage(
     return question.answer(checked_positions(at, lengths, node))
 
 
+def clearest(
+    program: Program, node: Node, *, input: str | None = None, axes: tuple[int, ...] | None = None
+) -> Coverage:
+    """The coverage of the output that says most of the field (see `AxisField.clearest`), along the
+    ways that read nothing whole: what holes are judged by.
+
+    Args:
+        program: the captured model.
+        node: the value.
+        input: the input; the first by default.
+        axes: which of its axes; those that fields are told for by default.
+    """
+    source = program.input(input)
+    wanted = axes if axes is not None else default_axes(program, source)
+    told = traced(program, input=source.name, axes=wanted).field(node)
+    fields = [own.local or own for own in (told.axes if told is not None else ())]
+    at = []
+    for axis, holds in enumerate(layout_for(program, source, wanted)[node.name]):
+        if holds:
+            mine = [own for own in fields if own.output_axis == axis]
+            whole = len(mine) == 1 and mine[0].lineage.length == node.shape[axis]
+            at.append(mine[0].clearest if whole else node.shape[axis] // 2)
+    return coverage(program, node, input=source.name, axes=wanted, at=at, local=True)
+
+
 @dataclass(frozen=True, eq=False)
 class Question:
     """What was asked, to ask it again of other outputs or a changed program."""

@@ -9,7 +9,7 @@ from itertools import product
 from typing import Literal
 
 from atrous.analysis.coverage.coverage import Coverage
-from atrous.analysis.coverage.question import coverage
+from atrous.analysis.coverage.question import clearest
 from atrous.analysis.fields.ends import ends
 from atrous.analysis.fields.field import AxisField, Field, traced
 from atrous.analysis.stretches import between, stretches
@@ -47,12 +47,12 @@ class Goal:
 
     @cached_property
     def cover(self) -> Coverage:
-        """What its central output reads, along the ways that read nothing whole."""
-        return coverage(self.program, self.node, input=self.source.name, axes=self.axes, local=True)
+        """What the output reads that says most, along the ways that read nothing whole."""
+        return clearest(self.program, self.node, input=self.source.name, axes=self.axes)
 
     @cached_property
     def covers(self) -> tuple[Coverage, ...]:
-        """That of the central output, and of one for each other pattern that outputs read in."""
+        """That of this output, and of one for each other pattern that outputs read in."""
         return (self.cover, *(self.cover.unlike if self.kind == "holes" else ()))
 
     @cached_property

@@ -2,10 +2,11 @@
 
 What it finds
     The coverage of the output that is judged: routes from its central position back to the input,
-    along the ways that read nothing whole. Of a classifier it is that of the values that are
-    pooled. Behind an upsampling, where neighbouring outputs read in different patterns, it is that
-    of the pattern that leaves out most. It fires where the share of the span that is read is below
-    `min-density`.
+    along the ways that read nothing whole; from one further on where the ends of the input cut the
+    central field off, as of a causal net with a long field. Of a classifier it is that of the
+    values that are pooled. Behind an upsampling, where neighbouring outputs read in different
+    patterns, it is that of the pattern that leaves out most. It fires where the share of the span
+    that is read is below `min-density`.
 
     It is told at the layer that can close the holes with the smallest change: the message says
     which dilation it would need. Where no single layer can, it is told at the one that closes most,
@@ -113,9 +114,8 @@ def _found(subject: Subject, end: Node, cover: Coverage) -> Found:
     central = subject.coverage(end)
     one = f"one output of '{end.label}'"
     if cover is not central:
-        where = ", ".join(str(own) for (own,) in cover.at)
-        even = "the central one reads all" if central.read.all() else "others read more"
-        one += f" ({where}, as all of its phase; {even})"
+        even = f"{_at(central)} reads all" if central.read.all() else "others read more"
+        one += f" ({_at(cover)}, as all of its phase; {even})"
     message = f"{one} reads {cover.density:.1%} of its field of {span}: "
     message += f"{len(cover.holes):,} holes"
     numbers: dict[str, Any] = {
@@ -147,6 +147,11 @@ def _found(subject: Subject, end: Node, cover: Coverage) -> Found:
         numbers,
         layers=layers,
     )
+
+
+def _at(cover: Coverage) -> str:
+    """Which output it is of."""
+    return ", ".join(str(own) for (own,) in cover.at)
 
 
 def _lost(subject: Subject, blame: Blame) -> str:
