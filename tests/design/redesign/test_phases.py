@@ -58,7 +58,7 @@ def test_the_oracle_sees_holes_of_single_phases() -> None:
     assert {without_holes(read) for read in reads(net)} == {True, False}
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 6)),
     st.booleans(),

@@ -21,7 +21,9 @@ from atrous.graph.program import Node, Program
 from atrous.graph.rule import Read
 
 _MOST_UNLIKE = 16
-"""Outputs of patterns of their own that are looked at, all axes together."""
+_MOST_NODES = 8_000
+"""Outputs of patterns of their own that are looked at, all axes together, and values of the program
+that are gone through for them."""
 
 
 def coverage(
@@ -170,7 +172,8 @@ class Question:
         # What reads least comes first along each axis: it is most likely to leave something out.
         ranked = product(*(list(enumerate(own)) for own in choices))
         some = sorted(ranked, key=lambda one: sum(rank for rank, _ in one))
-        for one in islice(some, 1, _MOST_UNLIKE + 1):
+        count = max(1, min(_MOST_UNLIKE, _MOST_NODES // max(len(self.program.nodes), 1)))
+        for one in islice(some, 1, count + 1):
             yield self.answer([np.array([at], dtype=np.int64) for _, at in one])
 
     def strides(self) -> Callable[[str], Strides]:
