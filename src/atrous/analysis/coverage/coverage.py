@@ -195,8 +195,8 @@ class Coverage(Shown):
 
         Behind an upsampling neighbouring outputs can read in different patterns; those that read
         alike, but for their place, are looked at once. Of more than 16 patterns, fewer in programs
-        of more than 500 operations, those that read the fewest positions are given. Empty where all read as this one, and for several outputs
-        together.
+        of more than 500 operations, those that read the fewest positions are given. Empty where all
+        read as this one, and for several outputs together.
         """
         return tuple(self._asked.unlike(self))
 
