@@ -31,6 +31,7 @@ full: $(VENV)/.ready          ## the long checks; keeps their output in benchmar
 	$(BIN)/python benchmarks/model_table.py --confirm --save
 	$(BIN)/python benchmarks/lint_table.py --notes --save
 	$(BIN)/python benchmarks/densify_table.py --jobs $(JOBS) --save
+	$(BIN)/python benchmarks/redesign_table.py --save
 
 fuzz: $(VENV)/.ready          ## N random networks against perturbation: make fuzz N=100000
 	$(BIN)/python tools/fuzz.py --count $(N) --jobs $(JOBS)

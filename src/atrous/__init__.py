@@ -65,7 +65,7 @@ from atrous.api.spectrum import frequency_response as frequency_response
 from atrous.api.spectrum import spectrum as spectrum
 from atrous.convert.certificate import Certificate as Certificate
 from atrous.convert.densities import DensifyError as DensifyError
-from atrous.design.redesign.redesign import RedesignError as RedesignError
+from atrous.design.redesign.result import RedesignError as RedesignError
 from atrous.design.schedule.plan import Plan as Plan
 from atrous.design.schedule.relaxation import ImpossibleScheduleError as ImpossibleScheduleError
 from atrous.design.schedule.verify import InvalidPlanError as InvalidPlanError

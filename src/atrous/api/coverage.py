@@ -50,7 +50,8 @@ def coverage(
 
     Returns:
         A `Coverage`: `.counts` over the span that is read, `.start`, `.holes`, `.density`,
-        `.uniformity`, `.factor`, `.phases`.
+        `.uniformity`, `.factor`; of other outputs, where a net upsamples, `.phases`, `.unlike` and
+        `.sparsest`.
 
     Raises:
         KeyError: if there is no such node, input or output.

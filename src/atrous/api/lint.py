@@ -11,6 +11,7 @@ from torch.export import ExportedProgram
 
 from atrous.api.arguments import check_depends
 from atrous.graph.capture import Inputs, capture
+from atrous.graph.program import Program
 from atrous.lint.facts.along import declared_axis
 from atrous.lint.finding import Severity
 from atrous.lint.judgement import judge
@@ -84,11 +85,7 @@ def lint(
         ...     print(found.code, found.name, found.severity, found.numbers["holes"])
         ATR101 holes warning 4
     """
-    if isinstance(settings, Mapping):
-        given = Settings.of(settings)
-    else:
-        given = Settings() if settings is None else read_settings(settings)
-    asked = given.overridden(
+    asked = settings_of(settings).overridden(
         select=select,
         ignore=ignore,
         extend_select=extend_select,
@@ -98,7 +95,33 @@ def lint(
             "tile": tile, "axis": axis,
         },
     )  # fmt: skip
-    program = capture(model, x)
+    return findings(capture(model, x), model, asked, input=input, output=output)
+
+
+def settings_of(given: str | Path | Mapping[str, Any] | None) -> Settings:
+    """Settings from a file, from what its table would hold, or the default ones."""
+    if isinstance(given, Mapping):
+        return Settings.of(given)
+    return Settings() if given is None else read_settings(given)
+
+
+def findings(
+    program: Program,
+    model: nn.Module | ExportedProgram,
+    asked: Settings,
+    *,
+    input: str | None,
+    output: str | None,
+) -> Findings:
+    """What `lint` returns, of a model that is captured already.
+
+    Args:
+        program: the captured model.
+        model: the model.
+        asked: the settings.
+        input: the name of the input that fields refer to.
+        output: the label of the output that is judged.
+    """
     source = program.input(input)
     subject = Subject(
         program,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from atrous.api.arguments import check_depends, one_of_both
-from atrous.api.lint import lint
+from atrous.api.lint import findings, settings_of
 from atrous.design.redesign.redesign import redesigned
 from atrous.graph.capture import Inputs, capture
+from atrous.graph.program import Program
+from atrous.lint.finding import added
+from atrous.report.results.findings import Findings
 from atrous.report.results.redesign import Redesigned
 
 
@@ -87,16 +90,15 @@ def redesign(
             node=node,
             output=output,
         )
-    before = lint(model, x, input=input, output=output, settings=settings)
-    known = Counter((found.code, found.path) for found in before)
+    asked = settings_of(settings)
+    judge = partial(findings, asked=asked, input=input, output=output)
+    before = judge(program, model)
+    judged: dict[int, Findings] = {}
 
-    def wrong(made: nn.Module) -> int:
-        now = lint(made, x, input=input, output=output, settings=settings)
-        judged[id(made)] = now
-        new = Counter((found.code, found.path) for found in now) - known
-        return sum(new.values())
+    def wrong(made: nn.Module, captured: Program) -> int:
+        judged[id(made)] = judge(captured, made)
+        return added(before, judged[id(made)])
 
-    judged: dict[int, Any] = {}
     design = redesigned(
         program,
         model,
@@ -107,5 +109,4 @@ def redesign(
         smaller=smaller_field,
         accept=wrong,
     )
-    after = judged.get(id(design.model), before)
-    return Redesigned(design, before, after)
+    return Redesigned(design, before, judged.get(id(design.model), before))

@@ -14,6 +14,9 @@ from atrous.geometry.taps import NOTHING_HI, NOTHING_LO, Counts, Ints, Taps
 
 Flags = npt.NDArray[np.bool_]
 
+_FEW_PHASES = 64
+"""Phases that are looked at one by one."""
+
 _NO_ROWS = np.zeros(0, dtype=np.int64)
 _NO_TAPS = Taps.of([])
 _FROM_STEP = (Fraction(0), Fraction(0))
@@ -225,8 +228,36 @@ class Relation:
             first, last = self.runs(outputs)
             read = first <= last
             return (int(first[read].min()), int(last[read].max()) + 1) if read.any() else (0, 0)
+        if len(self.exceptional) == 0 and self.step and self.period <= _FEW_PHASES:
+            return self._inputs_by_tap(lo, hi)
         _, inputs, _ = self.reads(outputs)
         return (int(inputs.min()), int(inputs.max()) + 1) if len(inputs) else (0, 0)
+
+    def _inputs_by_tap(self, lo: int, hi: int) -> tuple[int, int]:
+        """`inputs_of` tap by tap: the outputs of a phase read a tap at even distances, of which the
+        first and the last that are inputs count."""
+        step = abs(self.step)
+        found = []
+        for phase in range(self.period):
+            first = lo + (phase - lo) % self.period
+            if first >= hi:
+                continue
+            count = (hi - 1 - first) // self.period + 1
+            taps = self.taps.offsets[self.taps.starts[phase] : self.taps.starts[phase + 1]]
+            ends = first // self.period * self.step + taps
+            if self.step < 0:
+                # From the other end on, steps are forward.
+                ends = self.inputs - 1 - ends
+            a = np.maximum(0, -(ends // step))
+            b = np.minimum(count, -((ends - self.inputs) // step))
+            some = a < b
+            if some.any():
+                low, high = (ends + a * step)[some].min(), (ends + (b - 1) * step)[some].max()
+                found.append((int(low), int(high) + 1))
+        if not found:
+            return 0, 0
+        low, high = min(a for a, _ in found), max(b for _, b in found)
+        return (low, high) if self.step > 0 else (self.inputs - high, self.inputs - low)
 
     def outputs_of(self, lo: int, hi: int) -> tuple[int, int]:
         """The smallest interval of outputs that holds every reader of inputs `[lo, hi)`.

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from itertools import product
 from math import lcm
 
-from atrous.geometry.measures import hole_free
 from atrous.geometry.schedules import filled_schedule
 
 
@@ -345,14 +344,3 @@ class _Search:
             alike = [k for k in mine if self.layers[k].dilation == dilation]
             for k, new in zip(sorted(alike), sorted(given[k] for k in alike), strict=True):
                 given[k] = new
-
-
-def is_hole_free(layers: Sequence[Tapped], dilations: Sequence[int]) -> bool:
-    """Whether a chain with other dilations reads its span without holes.
-
-    >>> is_hole_free([Tapped(3, 2, step=2), Tapped(3, 1)], [1, 1])
-    True
-    """
-    return hole_free(
-        [(layer.kernel_size, d * layer.step) for layer, d in zip(layers, dilations, strict=True)]
-    )

@@ -59,7 +59,7 @@ def explain(
         str(tuple(v.shape)) for v in (*args, *kwargs.values()) if isinstance(v, Tensor)
     )
     name = type(model).__name__
-    failure, module = _run_on_fakes(model, args, kwargs)
+    failure, module = run_on_fakes(model, args, kwargs)
     if failure is None or _is_data_dependent(failure):
         reason, remedy = _reason(failure or error, where)
         return CaptureError(f"{name} cannot be captured{where}: {reason}. {remedy}.")
@@ -80,7 +80,7 @@ def told_failure(
     error: Exception, model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> tuple[str, str]:
     """Where a model failed on an input, and what was said there, as one clause; and the module."""
-    failure, module = _run_on_fakes(model, args, kwargs)
+    failure, module = run_on_fakes(model, args, kwargs)
     told = failure or error
     at = f"at {module!r}" if module else "in its forward"
     return f"{at}{_place(told)}: {_first_sentence(told)}", module
@@ -93,7 +93,7 @@ def failing_module(
 
     It is tried on tensors without data.
     """
-    failure, module = _run_on_fakes(model, args, kwargs)
+    failure, module = run_on_fakes(model, args, kwargs)
     return module if failure is not None else None
 
 
@@ -148,7 +148,7 @@ def _place(error: BaseException) -> str:
     return f" at {frame.filename}:{frame.lineno} ({frame.line})"
 
 
-def _run_on_fakes(
+def run_on_fakes(
     model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> tuple[Exception | None, str]:
     """Run a copy on tensors without data: the exception if any, and the module it came from."""
@@ -197,7 +197,7 @@ def fitting_shape(
         trial = torch.empty_like(trial, device=given.device) if trial.numel() < 2**24 else trial
         new_args = tuple(trial if v is given else v for v in args)
         new_kwargs = {k: trial if v is given else v for k, v in kwargs.items()}
-        if _run_on_fakes(model, new_args, new_kwargs)[0] is None:
+        if run_on_fakes(model, new_args, new_kwargs)[0] is None:
             return shape
     return None
 

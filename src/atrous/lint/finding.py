@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -52,3 +53,14 @@ class Finding(Shown):
     def __str__(self) -> str:
         where = self.path or "the model"
         return f"{self.code} {self.severity} at {where}: {self.message}"
+
+
+def added(before: Iterable[Finding], after: Iterable[Finding]) -> int:
+    """How many findings are new: of a rule at a place that had none, or not as many.
+
+    >>> one, other = Finding("ATR101", "warning", "a", ""), Finding("ATR101", "warning", "b", "")
+    >>> added([one], [one, other])
+    1
+    """
+    known = Counter((finding.code, finding.path) for finding in before)
+    return (Counter((finding.code, finding.path) for finding in after) - known).total()

@@ -12,7 +12,7 @@ from torch import nn
 from atrous.analysis.coverage.adjoint import layout_for
 from atrous.analysis.coverage.coverage import Coverage
 from atrous.analysis.coverage.crossing import Axes
-from atrous.analysis.coverage.question import coverage
+from atrous.analysis.coverage.question import clearest
 from atrous.analysis.fields.alignment import Misalignment, misalignments
 from atrous.analysis.fields.ends import ends
 from atrous.analysis.fields.field import Field, Traced, traced
@@ -177,8 +177,9 @@ class Subject:
         return {}
 
     def coverage(self, node: Node | None = None) -> Coverage:
-        """The path counts of a node's central output, along the ways that read nothing whole."""
+        """The path counts of a node's central output, or of another that says more of the field
+        (see `AxisField.clearest`), along the ways that read nothing whole."""
         node = self.target if node is None else node
         if node.name not in self._coverages:
-            self._coverages[node.name] = coverage(self.program, node, input=self.input, local=True)
+            self._coverages[node.name] = clearest(self.program, node, input=self.input)
         return self._coverages[node.name]

@@ -55,6 +55,10 @@ class Asked(Protocol):
         """Whether what is read then has holes."""
         ...
 
+    def spans_with(self, replaced: Reads, positions: Flags) -> bool:
+        """Whether some positions of the span lie in the span of what is read then."""
+        ...
+
 
 def blamed(asked: Asked, holes: Flags, strides: Callable[[str], Strides]) -> Iterator[Blame]:
     """The layers that could close holes, in order of the program.
@@ -69,7 +73,8 @@ def blamed(asked: Asked, holes: Flags, strides: Callable[[str], Strides]) -> Ite
         reads = _filled_reads(node, asked.layout)
         if reads is None:
             continue
-        closed = int((asked.read_with({node.name: reads}) & holes).sum())
+        left = holes & ~asked.read_with({node.name: reads})
+        closed = int(holes.sum()) - int(left.sum())
         if closed == 0:
             continue
         yield Blame(
@@ -77,7 +82,7 @@ def blamed(asked: Asked, holes: Flags, strides: Callable[[str], Strides]) -> Ite
             name=node.name,
             steps=_steps(node, strides),
             closes=closed,
-            dilation=_largest_dilation(asked, node),
+            dilation=_largest_dilation(asked, node, left),
         )
 
 
@@ -122,10 +127,23 @@ def _tap_step(relation: Relation) -> int:
     return int(np.gcd.reduce(np.concatenate(distances), initial=0)) if distances else 0
 
 
-def _largest_dilation(asked: Asked, node: Node) -> tuple[int, ...] | None:
-    """Dilations, smaller by the same number on every axis, that leave no holes."""
+def _largest_dilation(asked: Asked, node: Node, left: Flags) -> tuple[int, ...] | None:
+    """Dilations, smaller by the same number on every axis, that leave no holes.
+
+    Args:
+        asked: the question whose answer has holes.
+        node: the layer.
+        left: the holes that are left where it reads its whole window.
+    """
     windows = node.description.windows if isinstance(node.description, Local) else {}
     highest = max((w.dilation for w in windows.values()), default=1)
+    if highest == 1:
+        return None
+    # A smaller dilation reads no more than the whole window, and spans no less than the smallest:
+    # a hole that is left inside that span stays, whatever the dilation is.
+    least = {axis: _narrowed(w, highest - 1) for axis, w in windows.items()}
+    if left.any() and asked.spans_with({node.name: windowed_reads(node, least)}, left):
+        return None
     for less in range(1, highest):
         smaller = {axis: _narrowed(w, less) for axis, w in windows.items()}
         if not asked.has_holes_with({node.name: windowed_reads(node, smaller)}):

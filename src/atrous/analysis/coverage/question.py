@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 from math import prod
 
 import numpy as np
@@ -15,9 +15,15 @@ from atrous.analysis.coverage.coverage import Coverage
 from atrous.analysis.coverage.crossing import Axes, Way, width
 from atrous.analysis.coverage.positions import Position, checked_positions
 from atrous.analysis.fields.field import default_axes, traced
+from atrous.geometry.alike import unlike
 from atrous.geometry.taps import Counts, Ints
 from atrous.graph.program import Node, Program
 from atrous.graph.rule import Read
+
+_MOST_UNLIKE = 16
+_MOST_NODES = 8_000
+"""Outputs of patterns of their own that are looked at, all axes together, and values of the program
+that are gone through for them."""
 
 
 def coverage(
@@ -50,6 +56,31 @@ def coverage(
     lengths = [n for n, holds in zip(node.shape, layout[node.name], strict=True) if holds]
     question = Question(program, node, source, wanted, layout, exact, local)
     return question.answer(checked_positions(at, lengths, node))
+
+
+def clearest(
+    program: Program, node: Node, *, input: str | None = None, axes: tuple[int, ...] | None = None
+) -> Coverage:
+    """The coverage of the output that says most of the field (see `AxisField.clearest`), along the
+    ways that read nothing whole: what holes are judged by.
+
+    Args:
+        program: the captured model.
+        node: the value.
+        input: the input; the first by default.
+        axes: which of its axes; those that fields are told for by default.
+    """
+    source = program.input(input)
+    wanted = axes if axes is not None else default_axes(program, source)
+    told = traced(program, input=source.name, axes=wanted).field(node)
+    fields = [own.local or own for own in (told.axes if told is not None else ())]
+    at = []
+    for axis, holds in enumerate(layout_for(program, source, wanted)[node.name]):
+        if holds:
+            mine = [own for own in fields if own.output_axis == axis]
+            whole = len(mine) == 1 and mine[0].lineage.length == node.shape[axis]
+            at.append(mine[0].clearest if whole else node.shape[axis] // 2)
+    return coverage(program, node, input=source.name, axes=wanted, at=at, local=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +154,27 @@ class Question:
                 moved.append(np.where(there < length, there, there - periods[len(moved)]))
             found.append(first if not any(shift) else self.answer(moved))
         return found
+
+    def unlike(self, first: Coverage) -> Iterator[Coverage]:
+        """The coverage of outputs that read in other patterns than the first (see
+        `Coverage.unlike`)."""
+        if any(len(own) > 1 for own in first.at):
+            return
+        followed = traced(self.program, input=self.source.name, axes=self.axes)
+        told = followed.field(self.node)
+        fields = [own.local or own for own in (told.axes if told is not None else ())]
+        holding = [axis for axis, holds in enumerate(self.layout[self.node.name]) if holds]
+        choices = []
+        for axis, (at,) in zip(holding, first.at, strict=True):
+            mine = [own.lineage for own in fields if own.output_axis == axis]
+            whole = len(mine) == 1 and mine[0].length == self.node.shape[axis]
+            choices.append(unlike(mine[0], at) if whole else (at,))
+        # What reads least comes first along each axis: it is most likely to leave something out.
+        ranked = product(*(list(enumerate(own)) for own in choices))
+        some = sorted(ranked, key=lambda one: sum(rank for rank, _ in one))
+        count = max(1, min(_MOST_UNLIKE, _MOST_NODES // max(len(self.program.nodes), 1)))
+        for one in islice(some, 1, count + 1):
+            yield self.answer([np.array([at], dtype=np.int64) for _, at in one])
 
     def strides(self) -> Callable[[str], Strides]:
         """Per input axis, along which of its axes a node's value holds it and at what stride."""

@@ -133,6 +133,22 @@ class AxisField(Shown):
         return int(np.lexsort((middle, -np.where(lo <= hi, hi - lo, -1)))[0])
 
     @cached_property
+    def clearest(self) -> int:
+        """The output that says most of the field: the central one, unless the ends of the input cut
+        its field off and another sees more, as in a causal net whose field is long."""
+        middle = self.lineage.length // 2
+        start, stop = self.interior
+        if start <= middle < stop or not self.lineage.length:
+            return middle
+        outputs = np.arange(self.lineage.length, dtype=np.int64)
+        lo, hi = _hulls(self.lineage, outputs)
+        seen = np.minimum(hi, self.length - 1) - np.maximum(lo, 0) + 1
+        if seen[middle] == hi[middle] - lo[middle] + 1:
+            return middle
+        most = np.flatnonzero(seen == seen.max())
+        return int(most[np.argmin(np.abs(most - middle))])
+
+    @cached_property
     def density(self) -> float:
         """Share of the span that is read at all, by the output with the largest field."""
         return measures.density(self.taps()[0])

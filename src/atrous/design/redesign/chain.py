@@ -71,8 +71,9 @@ def _through(line: Line, name: str, called: str, number: int, way: _Way) -> _Way
             layers = (*layers, (called, way.jump))
         span = way.span + (window.span - 1) * way.jump
         return _Way(span, way.jump * window.stride, layers, way.is_all)
-    jump = way.jump * Fraction(step.step, len(step.rows))
-    plain = all(len(row) == 1 for row in step.rows) and step.step >= 1
+    taken = step.taken
+    jump = way.jump * Fraction(taken.step, len(taken.rows))
+    plain = all(len(row) == 1 for row in taken.rows) and taken.step >= 1
     return _Way(way.span, jump, way.layers, way.is_all and plain)
 
 
@@ -86,16 +87,17 @@ def _met(ways: list[_Way], line: Line, layers: Mapping[str, Layer]) -> _Way:
             and way.is_all
             and way.jump == longest.jump
             and set(way.layers) <= set(longest.layers)
-            and all(_reads_itself(line, layers, name) for name, _ in more)
+            and all(
+                line.windows[name].stride == 1 and reads_itself(line, layers, name)
+                for name, _ in more
+            )
         )
     return _Way(longest.span, longest.jump, longest.layers, is_all)
 
 
-def _reads_itself(line: Line, layers: Mapping[str, Layer], name: str) -> bool:
-    """Whether one of a layer's taps stays at the position of the result."""
+def reads_itself(line: Line, layers: Mapping[str, Layer], name: str) -> bool:
+    """Whether one of a layer's taps stays at the position of the result, times its stride."""
     layer, window = layers.get(name), line.windows[name]
-    if window.stride != 1:
-        return False
     if layer is None:
         return window.left % window.dilation == 0 and 0 <= window.left <= window.span - 1
     anchor = layer.anchors[line.axis[name]]

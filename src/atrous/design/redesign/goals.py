@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from typing import Literal
 
 from atrous.analysis.coverage.coverage import Coverage
-from atrous.analysis.coverage.question import coverage
+from atrous.analysis.coverage.question import clearest
 from atrous.analysis.fields.ends import ends
 from atrous.analysis.fields.field import AxisField, Field, traced
-from atrous.analysis.stretches import stretches
+from atrous.analysis.stretches import between, stretches
 from atrous.design.redesign.offsets import Line, line_of
+from atrous.geometry.alike import repeats, unlike
 from atrous.graph.program import Node, Program
 
 Kind = Literal["holes", "mixed"]
 """No holes in what is read; or no factor that divides all distances in it."""
 
+_MOST_LINES = 16
 _MOST_PHASES = 64
+"""Outputs that are followed along an axis: of patterns of their own, and of all phases."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,13 +47,18 @@ class Goal:
 
     @cached_property
     def cover(self) -> Coverage:
-        """What its central output reads, along the ways that read nothing whole."""
-        return coverage(self.program, self.node, input=self.source.name, axes=self.axes, local=True)
+        """What the output reads that says most, along the ways that read nothing whole."""
+        return clearest(self.program, self.node, input=self.source.name, axes=self.axes)
+
+    @cached_property
+    def covers(self) -> tuple[Coverage, ...]:
+        """That of this output, and of one for each other pattern that outputs read in."""
+        return (self.cover, *(self.cover.unlike if self.kind == "holes" else ()))
 
     @cached_property
     def is_met(self) -> bool:
         """Whether it is as it must be."""
-        return self.holds(self.cover)
+        return all(map(self.holds, self.covers))
 
     def holds(self, cover: Coverage) -> bool:
         """Whether a coverage is as it must be."""
@@ -86,7 +94,7 @@ class Goal:
 
     @cached_property
     def lines(self) -> dict[int, tuple[Line, ...]]:
-        """By axis of the source, the program along it, for an output of every phase.
+        """By axis of the source, the program along it, for an output of every pattern.
 
         Axes along which the value is no single line are left out.
         """
@@ -94,19 +102,58 @@ class Goal:
         for axis, own in self.local.items():
             if own.output_axis is None:
                 continue
-            length = self.node.shape[own.output_axis]
-            period = own.stride.denominator if self.kind == "holes" else 1
-            shifts = range(min(period, length, _MOST_PHASES))
-            middle = length // 2
-            lines = [
-                line_of(
-                    self.program, self.node, own.output_axis, self.source, axis, at=middle + shift
-                )
-                for shift in shifts
-            ]
+            middle = self.node.shape[own.output_axis] // 2
+            whole = own.lineage.length == self.node.shape[own.output_axis]
+            several = self.kind == "holes" and whole
+            outputs = unlike(own.lineage, middle) if several else (middle,)
+            lines = [self.line(axis, at) for at in outputs[:_MOST_LINES]]
             if all(line is not None for line in lines):
                 found[axis] = tuple(line for line in lines if line is not None)
         return found
+
+    @cached_property
+    def phases(self) -> dict[int, tuple[Line, ...]]:
+        """The same for every output until all repeats: other dilations may make their patterns
+        part."""
+        found = {}
+        for axis, lines in self.lines.items():
+            own = self.local[axis]
+            assert own.output_axis is not None
+            repeat = repeats(own.lineage)[own.lineage] if self.kind == "holes" else None
+            length = self.node.shape[own.output_axis]
+            count = min(repeat[0] if repeat else 1, length - lines[0].at, _MOST_PHASES)
+            every = [self.line(axis, lines[0].at + more) for more in range(count)]
+            found[axis] = tuple(line for line in every if line is not None)
+        return found
+
+    def line(self, axis: int, at: int) -> Line | None:
+        """The program along an axis of the source from one output on; None if there is none."""
+        own = self.local.get(axis)
+        if own is None or own.output_axis is None:
+            return None
+        if axis not in self._lines:
+            self._lines[axis] = line_of(self.program, self.node, own.output_axis, self.source, axis)
+        line = self._lines[axis]
+        return None if line is None else replace(line, at=at)
+
+    @cached_property
+    def _lines(self) -> dict[int, Line | None]:
+        return {}
+
+
+def again(goal: Goal, program: Program) -> Goal | None:
+    """The same stretch of a changed model; None if it has no such values.
+
+    Args:
+        goal: a stretch of the model as it was.
+        program: the captured changed model.
+    """
+    first, last = (program.nodes.get(node.name) for node in (goal.source, goal.node))
+    if first is None or last is None or first.label != goal.source.label:
+        return None
+    inner = between(program, first, last)
+    nodes = inner.nodes[last.name], inner.nodes[first.name]
+    return Goal("mixed", inner, *nodes, goal.axes, goal.output)
 
 
 def goals_of(

@@ -14,8 +14,8 @@ from atrous.geometry.relation import Relation
 from atrous.graph.program import Node, Program
 from atrous.graph.rule import Local
 
-Dilations = dict[int, int]
-"""By axis of a layer's result, a dilation."""
+Wanted = Mapping[int, int]
+"""By axis of a layer's result, the dilation it is to have."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ is worked out there: what has to change is found by trying, and looking at what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import combinations
@@ -15,10 +15,7 @@ from typing import Any
 from torch import nn
 
 from atrous.design.redesign.edits import Edit, Slot, is_number, padding_of_modes, slots_of
-from atrous.design.redesign.layers import Layer
-
-Wanted = Mapping[int, int]
-"""By axis of a layer's result, the dilation it is to have."""
+from atrous.design.redesign.layers import Layer, Wanted
 
 Layers = tuple[Layer, ...]
 """Layers that change together, mostly one alone."""

@@ -1,4 +1,4 @@
-"""What one output reads along one axis, as bits of a whole number: fast enough to try thousands.
+"""What one output reads along one axis, as bits of a whole number, to try thousands of choices.
 
 Away from borders, and without regard to channels: what a search tries, not what is proven.
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import gcd
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
+from atrous.geometry.bits import Offsets, Step, spread, united
 from atrous.geometry.primitives import Window
 from atrous.geometry.relation import Relation
 from atrous.graph.program import Node, Program
@@ -20,88 +20,13 @@ from atrous.graph.rule import Local, Read
 _NOTHING = np.array([], dtype=np.int64)
 
 
-class Offsets(NamedTuple):
-    """Positions of an axis: those at `start` plus the places of the bits of `bits`."""
-
-    start: int
-    bits: int
-
-    @property
-    def span(self) -> int:
-        """From the first to the last."""
-        return self.bits.bit_length()
-
-    @property
-    def holes(self) -> int:
-        """How many between them are none."""
-        return self.span - self.bits.bit_count()
-
-    @property
-    def factor(self) -> int:
-        """What divides all distances between them; 0 for a single one."""
-        found = 0
-        for place in _places(self.bits):
-            found = gcd(found, place)
-        return found
-
-
-def _places(bits: int) -> list[int]:
-    return [place for place, bit in enumerate(bin(bits)[:1:-1]) if bit == "1"]
-
-
-def united(one: Offsets, other: Offsets) -> Offsets:
-    """Positions of either."""
-    if one.start > other.start:
-        one, other = other, one
-    return Offsets(one.start, one.bits | other.bits << (other.start - one.start))
-
-
-def _lowest_first(start: int, bits: int) -> Offsets:
-    zeros = (bits & -bits).bit_length() - 1
-    return Offsets(start + zeros, bits >> zeros)
-
-
 @dataclass(frozen=True)
-class _Step:
-    """How positions of a value's axis become positions of one that it reads.
-
-    Position `o` becomes `o // period * step` plus each of `rows[o % period]`.
-    """
+class _Link:
+    """What a value reads of another."""
 
     source: str
-    step: int
-    rows: tuple[tuple[int, ...], ...]
+    taken: Step
     relation: Relation
-
-    def back(self, own: Offsets) -> Offsets | None:
-        if len(self.rows) == 1:
-            return _spread(own, self.step, self.rows[0])
-        found: Offsets | None = None
-        for place in _places(own.bits):
-            whole, phase = divmod(own.start + place, len(self.rows))
-            for tap in self.rows[phase]:
-                one = Offsets(whole * self.step + tap, 1)
-                found = one if found is None else united(found, one)
-        return found
-
-
-def _spread(own: Offsets, step: int, taps: tuple[int, ...]) -> Offsets | None:
-    if not taps:
-        return None
-    bits = own.bits
-    if step > 1:
-        bits = int(("0" * (step - 1)).join(bin(bits)[2:]), 2)
-    elif step == 0:
-        # All read the same.
-        own, bits = Offsets(0, 1), 1
-    elif step < 0:
-        last = own.start + own.span - 1
-        return _spread(Offsets(-last, int(bin(bits)[:1:-1], 2)), -step, taps)
-    first = min(taps)
-    found = 0
-    for tap in taps:
-        found |= bits << (tap - first)
-    return Offsets(own.start * step + first, found)
 
 
 @dataclass(frozen=True)
@@ -120,7 +45,7 @@ class Line:
     """
 
     order: tuple[str, ...]
-    steps: Mapping[str, tuple[_Step, ...]]
+    steps: Mapping[str, tuple[_Link, ...]]
     windows: Mapping[str, Window]
     axis: Mapping[str, int]
     target: str
@@ -144,10 +69,10 @@ class Line:
             new = other.get(name)
             for step in self.steps[name]:
                 if new is None:
-                    back = step.back(own)
+                    back = step.taken.back(own)
                 else:
                     taps = tuple(a * new.dilation - new.left for a in range(new.kernel_size))
-                    back = _spread(own, new.stride, taps)
+                    back = spread(own, new.stride, taps)
                 if back is not None:
                     before = known.get(step.source)
                     known[step.source] = back if before is None else united(before, back)
@@ -178,6 +103,18 @@ class Line:
                 known[step.source] = np.union1d(known.get(step.source, _NOTHING), read)
         return frozenset()
 
+    def is_like(self, other: Line) -> bool:
+        """Whether another reads alike, away from the borders."""
+        own = {
+            name: [(step.source, step.taken) for step in steps]
+            for name, steps in self.steps.items()
+        }
+        theirs = {
+            name: [(step.source, step.taken) for step in steps]
+            for name, steps in other.steps.items()
+        }
+        return self.order == other.order and own == theirs and self.windows == other.windows
+
     def is_plain(self, names: Iterable[str]) -> bool:
         """Whether values read the same at the ends of a map as elsewhere: by padding with zeros,
         not by one that reflects or wraps around."""
@@ -202,7 +139,7 @@ def line_of(
         None where the axis is no single axis of some value on the way, as where it is cut up.
     """
     where = {target.name: axis}
-    steps: dict[str, tuple[_Step, ...]] = {}
+    steps: dict[str, tuple[_Link, ...]] = {}
     windows: dict[str, Window] = {}
     order = []
     needed = {node.name for node in program.behind(target)}
@@ -259,6 +196,5 @@ def _along(read: Read, axis: int) -> tuple[int, Relation] | Literal["cut"] | Non
     return "cut"
 
 
-def _step(source: str, relation: Relation) -> _Step:
-    rows = tuple(tuple(int(tap) for tap in row) for row in relation.taps.rows())
-    return _Step(source, relation.step, rows, relation)
+def _step(source: str, relation: Relation) -> _Link:
+    return _Link(source, Step.of(relation), relation)

@@ -8,7 +8,8 @@ from functools import cached_property
 
 from atrous.design.redesign.goals import Goal
 from atrous.design.redesign.layers import Layer
-from atrous.design.redesign.offsets import Line, Offsets
+from atrous.design.redesign.offsets import Line
+from atrous.geometry.bits import Offsets
 from atrous.geometry.primitives import Window
 
 Choice = tuple[int, ...]
@@ -20,12 +21,17 @@ class Reached:
     """What a choice reads.
 
     Attributes:
-        unmet: holes that are left, and factors that are too large.
+        left: by line, holes that are left, or by how much a factor is too large.
         sizes: what every value spans of the input.
     """
 
-    unmet: int
+    left: tuple[int, ...]
     sizes: tuple[int, ...]
+
+    @property
+    def unmet(self) -> int:
+        """All that is left."""
+        return sum(self.left)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +46,8 @@ class Problem:
         ties: labels of layers that must have one dilation, as one number pads for all of them.
         also: what else must hold of a choice.
         smaller: whether fields may become smaller where no dilations keep them.
-        whole: whether stretches must have no holes and keep their fields too; else they only have
-            to mix.
+        whole: the stretches that must have no holes and keep their fields too; others only have to
+            mix.
     """
 
     goals: Sequence[Goal]
@@ -51,16 +57,16 @@ class Problem:
     ties: Sequence[Collection[str]] = ()
     also: Callable[[Choice], bool] | None = None
     smaller: bool = False
-    whole: bool = True
+    whole: Collection[Goal] = ()
     known: dict[Choice, Reached] = field(default_factory=dict)
 
     @cached_property
     def lines(self) -> tuple[tuple[Goal, Line], ...]:
-        """The programs along the axis, of the central output: other phases are for the proof."""
+        """The programs along the axis, of an output of every pattern."""
         return tuple(
-            (goal, lines[0])
+            (goal, line)
             for goal in self.goals
-            if (lines := goal.lines.get(goal.axes[self.place]))
+            for line in goal.lines.get(goal.axes[self.place], ())
         )
 
     @cached_property
@@ -126,15 +132,15 @@ class Problem:
         return self.known[choice]
 
     def _reached(self, windows: Mapping[str, Window]) -> Reached:
-        unmet, sizes = 0, []
+        left, sizes = [], []
         for goal, line in self.lines:
             read = line.offsets(windows) or Offsets(0, 1)
             if self.is_whole(goal):
-                unmet += read.holes
+                left.append(read.holes)
                 sizes.append(read.span)
             else:
-                unmet += max(read.factor - 1, 0)
-        return Reached(unmet, tuple(sizes))
+                left.append(max(read.factor - 1, 0))
+        return Reached(tuple(left), tuple(sizes))
 
     def excess(self, choice: Choice) -> int | None:
         """By how much the fields differ from what they are; None where one must not be smaller."""
@@ -149,7 +155,7 @@ class Problem:
 
     def is_whole(self, goal: Goal) -> bool:
         """Whether a value must have no holes, and keep its field."""
-        return goal.kind == "holes" or (self.whole and goal.is_whole)
+        return goal.kind == "holes" or goal in self.whole
 
     def serves(self, choice: Choice) -> bool:
         """Whether a choice does what is asked, and makes no field smaller that must not be."""
@@ -158,6 +164,31 @@ class Problem:
             and self.excess(choice) is not None
             and self.reached(choice).unmet == 0
             and (self.also is None or self.also(choice))
+        )
+
+    def helps(self, choice: Choice, number: int) -> bool:
+        """Whether a choice does what is asked of one line, and nothing worse to the others."""
+        if not self.allows(choice) or self.excess(choice) is None:
+            return False
+        left, before = self.reached(choice).left, self.reached(self.now).left
+        worse = any(a > b for a, b in zip(left, before, strict=True))
+        return left[number] == 0 and not worse
+
+    def is_like(self, other: Problem) -> bool:
+        """Whether it is the same along another axis, away from the borders: then what solves one
+        solves the other."""
+        return (
+            self.now == other.now
+            and len(self.lines) == len(other.lines)
+            and all(
+                one[0] is two[0] and one[1].is_like(two[1])
+                for one, two in zip(self.lines, other.lines, strict=True)
+            )
+            and all(
+                layer.windows.get(a) == layer.windows.get(b)
+                and layer.anchors.get(a) == layer.anchors.get(b)
+                for layer, a, b in zip(self.layers, self.axes, other.axes, strict=True)
+            )
         )
 
     def cost(self, choice: Choice) -> tuple[int, int]:

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from torch import nn
 
-from atrous.analysis.stretches import between
-from atrous.design.redesign.goals import Goal
+from atrous.design.redesign.goals import Goal, again
 from atrous.design.redesign.layers import Layer
-from atrous.design.redesign.offsets import Offsets
+from atrous.geometry.bits import Offsets
 from atrous.graph.program import Program
 
 
@@ -55,7 +54,8 @@ def broken(
     for end in reached:
         if not end.is_met:
             if end.kind == "holes":
-                return f"{end.node.label!r} still has {len(end.cover.holes):,} holes"
+                left = len(end.cover.sparsest.holes)
+                return f"{end.node.label!r} still has {left:,} holes"
             return f"the layers before {end.node.label!r} still never mix"
     return ""
 
@@ -82,8 +82,8 @@ def broken_ends(
         return ""
     for goal, other in paired(goals, reached) or ():
         for axis, lines in goal.lines.items():
-            line, new = lines[0], other.lines.get(axis, ())
-            if not new:
+            line, new = lines[0], other.line(axis, lines[0].at)
+            if new is None:
                 return f"{goal.node.label!r} is no single line along axis {axis}"
             windows = {
                 name: layer.window(line.axis[name], dilations[line.axis[name]])
@@ -96,7 +96,7 @@ def broken_ends(
                 continue
             length = goal.node.shape[line.axis[goal.node.name]]
             for output, which in ((0, "first"), (length - 1, "last")):
-                if line.read_at(output, windows) != new[0].read_at(output):
+                if line.read_at(output, windows) != new.read_at(output):
                     return (
                         f"the {which} output of {goal.node.label!r} along axis {axis} reads other "
                         "positions than the dilations alone make it read"
@@ -113,14 +113,10 @@ def broken_stretch(after: Program, goals: Iterable[Goal], *, smaller: bool = Fal
         smaller: whether their fields may be smaller than they were.
     """
     for goal in goals:
-        ends = [after.nodes.get(node.name) for node in (goal.source, goal.node)]
-        first, last = ends
         told = f"the layers from {goal.source.label!r} to {goal.node.label!r}"
-        if first is None or last is None or first.label != goal.source.label:
+        other = again(goal, after)
+        if other is None:
             return f"{told} are not the same"
-        inner = between(after, first, last)
-        nodes = inner.nodes[last.name], inner.nodes[first.name]
-        other = Goal("mixed", inner, *nodes, goal.axes, goal.output)
         if not other.cover.read.all():
             return f"{told} leave {len(other.cover.holes):,} holes"
         for axis, own in goal.local.items():

@@ -51,10 +51,14 @@ def reason(
                 f"{solutions.bound} positions without holes, and the field is {size}. Add "
                 f"layers, use larger kernels, or let the field shrink by smaller_field=True."
             )
+        instead = "Add a layer of dilation 1 before the dilated ones, or use larger kernels."
+        if not problem.smaller:
+            instead = instead.replace(
+                ", or use larger kernels", ", use larger kernels, or try smaller_field=True"
+            )
+        keeps = "has no holes" if problem.smaller else f"keeps the field of {size}"
         return (
-            f"{head}but along axis {axis} none was found that keeps the field of {size} "
-            f"({solutions.how}). Add a layer of dilation 1 before the dilated ones, or use "
-            "larger kernels."
+            f"{head}but along axis {axis} none was found that {keeps} ({solutions.how}). {instead}"
         )
     if failed:
         return (

@@ -20,7 +20,8 @@ class State:
         kind: "holes" where it must read all of its field, "mixed" where no factor may divide all
             distances between what it reads.
         field: its size along each axis in positions of what it reads, borders aside.
-        holes: positions inside the span of its central output that are not read.
+        holes: positions inside the span of its central output that are not read, or of one in
+            another phase of what was upsampled, if that leaves out more.
         density: share of that span that is read.
         cv: variation of the path counts over it, as a share of their mean.
         factor: per axis, what divides all distances between positions read.
@@ -41,7 +42,7 @@ class State:
 
 def state_of(goal: Goal) -> State:
     """The state of one value."""
-    cover = goal.cover
+    cover = goal.cover.sparsest if goal.kind == "holes" else goal.cover
     return State(
         output=goal.output,
         node=goal.node.label,

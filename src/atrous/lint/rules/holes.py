@@ -2,8 +2,11 @@
 
 What it finds
     The coverage of the output that is judged: routes from its central position back to the input,
-    along the ways that read nothing whole. Of a classifier it is that of the values that are
-    pooled. It fires where the share of the span that is read is below `min-density`.
+    along the ways that read nothing whole; from one further on where the ends of the input cut the
+    central field off, as of a causal net with a long field. Of a classifier it is that of the
+    values that are pooled. Behind an upsampling, where neighbouring outputs read in different
+    patterns, it is that of the pattern that leaves out most. It fires where the share of the span
+    that is read is below `min-density`.
 
     It is told at the layer that can close the holes with the smallest change: the message says
     which dilation it would need. Where no single layer can, it is told at the one that closes most,
@@ -58,17 +61,28 @@ def _stack(*dilations: int) -> nn.Module:
     return nn.Sequential(*(nn.Conv2d(2, 2, 3, padding=d, dilation=d) for d in dilations))
 
 
+def _doubled(dilation: int) -> nn.Module:
+    """Every second output reads what an upsampled value has at an odd distance."""
+    return nn.Sequential(
+        nn.Conv1d(2, 2, 3, padding=2, dilation=2),
+        nn.Upsample(scale_factor=2),
+        nn.Conv1d(2, 2, 2, dilation=dilation),
+    )
+
+
 def _bad() -> Iterator[Case]:
     yield Case(_stack(2, 2, 2), (1, 2, 33, 33), path="0")
     yield Case(_stack(2, 3), (1, 2, 33, 33), path="0")
     yield Case(_stack(1, 2, 9), (1, 2, 65, 65), path="2")
     yield Case(_stack(8, 8, 8, 8), (1, 2, 97, 97), path="0")
+    yield Case(_doubled(3), (1, 2, 32), path="2")
 
 
 def _good() -> Iterator[Case]:
     yield Case(_stack(1, 2, 3), (1, 2, 33, 33))
     yield Case(_stack(1, 5, 2), (1, 2, 33, 33))
     yield Case(_stack(1, 2, 4, 8), (1, 2, 65, 65))
+    yield Case(_doubled(2), (1, 2, 32))
 
 
 @lint_rule(
@@ -85,7 +99,7 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
     """Find outputs that leave out positions inside their field."""
     told: set[str] = set()
     for end in subject.ends:
-        cover = subject.coverage(end)
+        cover = subject.coverage(end).sparsest
         if not cover.counts.size or cover.density >= settings["min-density"]:
             continue
         found = _found(subject, end, cover)
@@ -97,9 +111,15 @@ def check(subject: Subject, settings: Mapping[str, Any]) -> Iterator[Found]:
 
 def _found(subject: Subject, end: Node, cover: Coverage) -> Found:
     span = " x ".join(map(str, cover.span))
-    message = f"one output of '{end.label}' reads {cover.density:.1%} of its field of {span}: "
+    central = subject.coverage(end)
+    one = f"one output of '{end.label}'"
+    if cover is not central:
+        even = f"{_at(central)} reads all" if central.read.all() else "others read more"
+        one += f" ({_at(cover)}, as all of its phase; {even})"
+    message = f"{one} reads {cover.density:.1%} of its field of {span}: "
     message += f"{len(cover.holes):,} holes"
     numbers: dict[str, Any] = {
+        "at": [own for (own,) in cover.at],
         "density": cover.density,
         "holes": len(cover.holes),
         "span": list(cover.span),
@@ -127,6 +147,11 @@ def _found(subject: Subject, end: Node, cover: Coverage) -> Found:
         numbers,
         layers=layers,
     )
+
+
+def _at(cover: Coverage) -> str:
+    """Which output it is of."""
+    return ", ".join(str(own) for (own,) in cover.at)
 
 
 def _lost(subject: Subject, blame: Blame) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from atrous.design.redesign.redesign import Change, Redesign
+from atrous.design.redesign.result import Change, Redesign
 from atrous.design.redesign.state import State, state_of
 
 SCHEMA = "atrous.redesign/1"

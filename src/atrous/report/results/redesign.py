@@ -13,7 +13,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 from torch import nn
 
-from atrous.design.redesign.redesign import Change, Redesign
+from atrous.design.redesign.result import Change, Redesign
 from atrous.design.redesign.state import State, state_of
 from atrous.report.json.redesign import redesign_to_dict
 from atrous.report.results.findings import Findings

@@ -11,7 +11,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from atrous.design.redesign.redesign import Change, Redesign
+from atrous.design.redesign.result import Change, Redesign
 from atrous.design.redesign.state import State, state_of
 from atrous.report.text.fields import joined
 from atrous.report.text.pictures import picture
