@@ -71,6 +71,28 @@ def test_a_slice_whose_ends_line_up_has_its_own_step() -> None:
     assert_dense(model, (1, 1, 18), (1, 1, 33), stride=1, density=8)
 
 
+def test_a_single_position_that_is_enlarged_lies_nearer() -> None:
+    up = nn.Upsample(scale_factor=2.0, mode="trilinear", align_corners=True)
+    model = nn.Sequential(nn.Conv3d(1, 2, 3, 4, 1), up, nn.Conv3d(2, 1, 1))
+    assert_dense(model, (1, 1, 4, 8, 12), (1, 1, 9, 4, 6), stride=1, density=2)
+
+
+def test_a_single_position_held_against_all_tells_nothing_of_them() -> None:
+    class Gated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.gate = nn.Conv1d(1, 2, 3, 2, 1), nn.Conv1d(2, 2, 9, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.stem(x)
+            return x * self.gate(x)
+
+    program = capture(Gated().eval(), (1, 1, 18))
+    strides = axis_strides(axis_parts(program, {program.input().name: (2,)}))
+    last = strides[program.output().name][-1]
+    assert last is not None and last.stride == 2
+
+
 def test_positions_of_two_axes_in_one_are_none_of_either() -> None:
     program = capture(nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.Flatten(2)).eval(), (1, 3, 21, 23))
     strides = axis_strides(axis_parts(program, {program.input().name: (2, 3)}))

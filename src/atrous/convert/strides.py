@@ -47,7 +47,8 @@ def axis_parts(
             own = axes.get(name, ())
             for k, axis in enumerate(own):
                 mine[axis] = (Part(node.shape[axis], Along(k - len(own), Fraction(1)), True),)
-        for read in node.reads:
+        # Of several operands the largest tells: others may be one position held against all.
+        for read in sorted(node.reads, key=lambda read: prod(read.operand.shape)):
             for axis, parts in _parts(node, read, found[read.operand.name]).items():
                 if along(parts) is not None or all(part.along is None for part in mine[axis]):
                     mine[axis] = parts
@@ -156,6 +157,9 @@ def _rate(node: Node, axis: int, relation: Relation) -> Fraction | None:
         return Fraction(1)
     if relation.is_constant and relation.inputs > 1:
         return None
+    if relation.inputs == 1:
+        # The only position there is, enlarged.
+        return Fraction(1, relation.outputs)
     rate = Fraction(abs(relation.step), relation.period)
     ends = min(relation.inputs, relation.outputs) > 1 and rate == Fraction(
         relation.inputs - 1, relation.outputs - 1
