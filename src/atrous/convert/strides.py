@@ -157,7 +157,7 @@ def _rate(node: Node, axis: int, relation: Relation) -> Fraction | None:
         return Fraction(1)
     if relation.is_constant and relation.inputs > 1:
         return None
-    if relation.inputs == 1:
+    if relation.inputs == 1 and relation.is_constant:
         # The only position there is, enlarged.
         return Fraction(1, relation.outputs)
     rate = Fraction(abs(relation.step), relation.period)
