@@ -15,6 +15,7 @@ from atrous.geometry.primitives import Window
 from atrous.geometry.relation import Relation
 from atrous.graph.program import Node, Program
 from atrous.graph.rule import Operand, Pointwise
+from atrous.nn.dense import batch_axis
 
 How = Literal["settings", "borders", "phases", "grid", "left out"]
 """By other settings; by a convolution with borders of its own; phase by phase; the grid alone; not
@@ -56,7 +57,7 @@ class Plan:
     Attributes:
         changes: the modules, none inside another.
         grid: calls that read all positions, and those of the grid alone from now on.
-        pooled: calls that read all positions and go on doing so.
+        pooled: calls that read all positions and go on doing so, in no module that changes.
         resized: calls that bring what they read to a size of their own, and read all positions
             of it from now on.
         stuck: calls outside of any module that could change.
@@ -67,6 +68,11 @@ class Plan:
     pooled: tuple[Node, ...]
     resized: tuple[Node, ...]
     stuck: tuple[Node, ...]
+
+    def is_like(self, other: Plan) -> bool:
+        """Whether the same is done to the same modules, whatever makes it necessary."""
+        mine, theirs = ({replace(c, nodes=()) for c in p.changes} for p in (self, other))
+        return mine == theirs
 
     def holder(self, path: str) -> Change | None:
         """The change of the module in which a module goes on as it is, on phases, if any."""
@@ -158,7 +164,7 @@ class Planner:
             pool_grid: whether what reads all positions reads those of the grid only.
             whole: paths of modules that run as they are, on phases, whatever is in them.
         """
-        wanted: dict[str, list[Node]] = {path: [] for path in whole}
+        wanted: dict[str, list[Node]] = {self._layer(path): [] for path in whole}
         pooled = []
         resized = []
         for node in self.program.nodes.values():
@@ -166,10 +172,10 @@ class Planner:
                 resized.append(node)
                 continue
             differs = self._reduces(node) or self._differs(node) or self._idles(node)
-            if differs and not pool_grid and self._reads_all(node):
+            if differs and not pool_grid and self._reads_all(node) and not self._joins(node):
                 pooled.append(node)
             elif differs:
-                wanted.setdefault(node.place.module, []).append(node)
+                wanted.setdefault(self._layer(node.place.module), []).append(node)
         changes: dict[str, Change] = {}
         grid: list[Node] = []
         stuck: list[Node] = []
@@ -187,7 +193,18 @@ class Planner:
         outermost = [
             c for p, c in changes.items() if not any(_inside(p, q) for q in changes if q != p)
         ]
-        return Plan(tuple(outermost), tuple(grid), tuple(pooled), tuple(resized), tuple(stuck))
+        plan = Plan(tuple(outermost), tuple(grid), (), tuple(resized), tuple(stuck))
+        # In a module that runs on phases, a phase is all there is.
+        left = tuple(node for node in pooled if plan.holder(node.place.module) is None)
+        return replace(plan, pooled=left)
+
+    def _layer(self, path: str) -> str:
+        """The module to change for a call in some module: that one, or the layer around it that
+        PyTorch may run at once, passing by the modules in it."""
+        parents = path.split(".")
+        around = (".".join(parents[:count]) for count in range(1, len(parents)))
+        layers = (p for p in around if isinstance(self.modules[p], nn.TransformerEncoderLayer))
+        return next(layers, path)
 
     def _around(self, path: str, nodes: tuple[Node, ...]) -> Change | None:
         """How a module changes as a whole, or the first around it that can; None if none can."""
@@ -261,13 +278,13 @@ class Planner:
         """
         # The state of a recurrence holds no positions; all else goes in and out alike.
         has_state = isinstance(self.modules.get(path), nn.RNNBase)
-        found = {self._borders_of(inside, has_state) for inside in self.calls.get(path, ())}
+        found = {self._borders_of(path, inside, has_state) for inside in self.calls.get(path, ())}
         return found.pop() if len(found) == 1 else None
 
     def _borders_of(
-        self, inside: Sequence[Node], has_state: bool
+        self, path: str, inside: Sequence[Node], has_state: bool
     ) -> tuple[Side, Side | None] | None:
-        """The same of the nodes of a single call."""
+        """The same of the nodes of a single call of it."""
         names = {node.name for node in inside}
         entering = {o.name for node in inside for o in node.operands if o.name not in names}
         readers = self.program.readers
@@ -277,6 +294,9 @@ class Planner:
         } | (names & set(self.program.outputs.values()))  # fmt: skip
         if self.targets & (names - leaving):
             # As a whole it would not give a target's dense value to anyone.
+            return None
+        if any(self._is_along_batch(path, name) for name in entering | leaving):
+            # Phases are items of the batch.
             return None
         before = {self._side(name) for name in entering}
         after = {self._side(name) for name in leaving}
@@ -292,6 +312,16 @@ class Planner:
         if len(result.axes) != len(own.axes):
             return None
         return own, result
+
+    def is_across_batch(self, node: Node) -> bool:
+        """Whether a call reads or gives positions along the axis of the batch."""
+        names = (node.name, *(operand.name for operand in node.operands))
+        return any(self._is_along_batch(node.place.module, name) for name in names)
+
+    def _is_along_batch(self, path: str, name: str) -> bool:
+        """Whether a value holds positions along the axis of a module's batch."""
+        axis, strides = batch_axis(self.modules[path]), self.strides[name]
+        return axis < len(strides) and strides[axis] is not None
 
     def _side(self, name: str) -> Side | None:
         strides, densities = self.strides[name], self.densities[name]
