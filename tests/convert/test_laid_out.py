@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -225,6 +227,8 @@ def test_recurrences_run_along_every_phase(
     # The grid's own state, as whatever reads all positions reads the grid.
     torch.testing.assert_close(state, wanted_state)
     assert dense.shape[-1] == 41
+    loaded = pickle.loads(pickle.dumps(result.model.memory))
+    assert type(loaded) is type(result.model.memory) and repr(loaded) == repr(result.model.memory)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -113,3 +113,33 @@ def test_a_module_on_phases_has_no_choice_of_pooling(pooling: Any) -> None:
     # Values are equal whatever is chosen: both sizes are compared.
     assert result.certificate.again == ((2, 1, 96, 128),)
     assert_equal_on_the_grid(model, result, (2, 1, 33, 40), 4)
+
+
+class Named(nn.Module):
+    """Layers with two names each, called by either."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 4, 3, 2, 1)
+        self.pool = nn.AvgPool2d(2)
+        self.again = nn.Conv2d(4, 4, 3, stride, 1)
+        self.layers = nn.ModuleList([self.stem, self.pool, self.again])
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.again(self.layers[1](self.layers[0](x)))
+        out: Tensor = self.layers[2](x)
+        return out
+
+
+@pytest.mark.parametrize("node", [None, "layers.2"])
+def test_a_module_of_two_names_changes_once(node: str | None) -> None:
+    model = Named(1).double().eval()
+    result = densified(model, (1, 1, 32, 32), Wish(1, node=node))
+    assert hows(result) == {"stem": "settings", "pool": "phases", "again": "settings"}
+    assert result.model.get_submodule("layers.2") is result.model.get_submodule("again")
+    assert_equal_on_the_grid(model, result, (2, 1, 33, 40), 4)
+
+
+def test_a_module_called_by_two_names_on_different_strides_is_told() -> None:
+    with pytest.raises(DensifyError, match=r"'again': called on maps of different strides"):
+        densified(Named(2).eval(), (1, 1, 64, 64), Wish(1))

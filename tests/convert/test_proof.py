@@ -57,3 +57,11 @@ def test_a_single_window_is_refused_and_a_larger_input_does() -> None:
     x = torch.randn(2, 1, 24, 40, dtype=torch.float64)
     with torch.no_grad():
         torch.testing.assert_close(result.model(x)[..., ::2, ::2], model(x))
+
+
+def test_sizes_compared_are_two_different_ones_or_one_is_told() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3, 2, 1), Counted()).double().eval()
+    # Odd lengths cannot be cut; those of x are the next that are tried anyway.
+    given = densified(model, (1, 1, 96, 128), Wish(1)).certificate
+    assert given.shapes == ((1, 1, 96, 128),) and given.again == ()
+    assert densified(model, (1, 1, 16, 16), Wish(1)).certificate.again == ((1, 1, 16, 16),)

@@ -137,12 +137,38 @@ def _wrapped(graph: fx.GraphModule) -> fx.GraphModule:
 
 
 def as_written(program: Program, model: nn.Module) -> Program:
-    """A captured model whose calls that were made modules come from the lines they stood in."""
-    calls = {path: m for path, m in model.named_modules() if isinstance(m, Call) and m.trace}
+    """A captured model as its code has it.
+
+    Calls that were made modules come from the lines they stood in, and a module that has several
+    names goes by the first.
+    """
+    first: dict[int, str] = {}
+    modules = model.named_modules(remove_duplicate=False)
+    names = {path: first.setdefault(id(module), path) for path, module in modules}
+    calls = {path: m for path, m in model.named_modules() if isinstance(m, Call)}
+    lines = {path: call.trace for path, call in calls.items() if call.trace}
+    counts: dict[str, int] = {}
+    labels: dict[str, str] = {}
+
+    def named(label: str) -> str:
+        path = label.partition("@")[0]
+        name = names.get(path, path)
+        if label not in labels:
+            counts[name] = counts.get(name, 0) + 1
+            labels[label] = name if counts[name] == 1 else f"{name}@{counts[name]}"
+        return labels[label]
 
     def written(node: Node) -> Node:
-        call = calls.get(node.place.module)
-        return node if call is None else replace(node, place=replace(node.place, trace=call.trace))
+        place = node.place
+        return replace(
+            node,
+            place=replace(
+                place,
+                module=names.get(place.module, place.module),
+                trace=lines.get(place.module, place.trace),
+                calls=tuple(map(named, place.calls)),
+            ),
+        )
 
     return replace(program, nodes={name: written(n) for name, n in program.nodes.items()})
 

@@ -119,7 +119,7 @@ class Certificate(Shown):
         resized: places behind a compared value that bring its dense positions to another size.
         coarser: where what a compared value is made of lies further apart, though it does not.
         enlarged: where maps are enlarged that become coarser again: between positions of the grid,
-            values are then those of no shifted input.
+            not all values are then those of shifted inputs.
         other_pooling: the error with the other choice of `pooling`; None if it changes nothing.
         fields: fields with and without pools, where these were left out.
         valid_for: the input sizes that all this holds for.
@@ -177,7 +177,8 @@ class Certificate(Shown):
         if self.coarser:
             lines.append(f"before that, {self.coarser}: name it to make that dense")
         if self.enlarged:
-            lines.append(f"between the grid, values are those of no shifted input: {self.enlarged}")
+            told = "between the grid, not all values are those of shifted inputs"
+            lines.append(f"{told}: {self.enlarged}")
         return [*lines, *map(str, self.fields), f"valid for {self.valid_for}"]
 
     def __str__(self) -> str:

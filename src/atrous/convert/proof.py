@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import islice
 from math import inf
 from typing import Any
 
@@ -290,8 +289,8 @@ def _first(found: Study, model: nn.Module, inputs: Iterator[Given]) -> _Trial:
 
 
 def _next(trial: _Trial, inputs: Iterator[Given]) -> list[_Trial]:
-    """A trial of the next input, if there is one and the model runs on it."""
-    for given in islice(inputs, 1):
+    """A trial of the next of the inputs that the model runs on, if there is one."""
+    for given in inputs:
         with suppress(Exception):
             return [_Trial.of(trial.found, trial.model, given)]
     return []
@@ -312,14 +311,14 @@ def _inputs(
             f"sizes must hold one length for each of the {count} axes of positions, got "
             f"{tuple(sizes)}."
         )
-    tried = [sizes] if sizes is not None else [*_SIZES.get(count, ()), None]
-    for lengths in tried:
+    tried = [sizes] if sizes is not None else [*_SIZES.get(count, ()), found.lengths]
+    for lengths in dict.fromkeys(map(tuple, tried)):
         generator = torch.Generator().manual_seed(0)
         made = list(leaves)
         for k, name in names.items():
             shape = list(leaves[k].shape)
             # Axes that one input has beyond the first keep their lengths.
-            pairs = zip(reversed(found.axes[name]), reversed(lengths or ()), strict=False)
+            pairs = zip(reversed(found.axes[name]), reversed(lengths), strict=False)
             for axis, length in pairs:
                 shape[axis] = length
             made[k] = _random(leaves[k], shape, generator)

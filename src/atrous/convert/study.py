@@ -176,13 +176,14 @@ def study(model: nn.Module, x: Inputs, wish: Wish) -> Study:
         KeyError: if there is no such node or output.
         ValueError: if the wanted strides do not fit the input's axes.
     """
-    program = as_written(capture(model, x), model)
+    captured = capture(model, x)
+    program = as_written(captured, model)
     axes = {name: default_axes(program, program.nodes[name]) for name in program.inputs}
     lying = axis_parts(program, axes)
     strides = axis_strides(lying)
     wanted = _per_axis(wish.output_stride, axes[program.input().name])
     if wish.node is not None:
-        targets = [program.find(wish.node)]
+        targets = [_found(wish.node, captured, program)]
     else:
         labels = [wish.output] if wish.output is not None else list(program.outputs)
         targets = [last_positions(program, strides, program.output(label)) for label in labels]
@@ -195,6 +196,14 @@ def study(model: nn.Module, x: Inputs, wish: Wish) -> Study:
         if plan.holder(program.nodes[name].place.module) is None:
             raise DensifyError(why)
     return Study(program, axes, wanted, strides, density, tuple(targets), planner, plan)
+
+
+def _found(name: str, captured: Program, program: Program) -> Node:
+    """The value of a name, which may be any that its module has."""
+    try:
+        return program.nodes[captured.find(name).name]
+    except KeyError:
+        return program.find(name)
 
 
 def _per_axis(wanted: int | Sequence[int], axes: Sequence[int]) -> dict[int, int]:

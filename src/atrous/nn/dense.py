@@ -278,7 +278,8 @@ def _reduced(what: Any, module: nn.Module, protocol: Any) -> Any:
     if kinds[1] is not what:
         # Of a class that computes weights, which PyTorch does not save.
         return nn.Module.__reduce_ex__(module, protocol)
-    return _blank, (what, kinds[2]), module.__dict__
+    # The state is what the class says it is: a recurrence leaves out what cannot be saved.
+    return _blank, (what, kinds[2]), nn.Module.__reduce_ex__(module, protocol)[2]
 
 
 def _blank(what: Any, kind: Any) -> Any:
