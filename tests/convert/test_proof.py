@@ -51,7 +51,7 @@ class Counted(nn.Module):
 def test_a_single_window_is_refused_and_a_larger_input_does() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3, 2, 1), Counted()).double().eval()
     # At 8 x 8 pixels there is one window, and nothing tells it from the map.
-    with pytest.raises(DensifyError, match=r"differs by .*Give a larger x"):
+    with pytest.raises(DensifyError, match=r"differs by .*number of windows, give a larger x"):
         densified(model, (1, 1, 8, 8), Wish(1))
     result = densified(model, (1, 1, 16, 16), Wish(1))
     x = torch.randn(2, 1, 24, 40, dtype=torch.float64)

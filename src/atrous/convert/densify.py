@@ -139,8 +139,7 @@ def _stuck(found: Study, is_graph: bool) -> str:
     shared = sorted({n.place.module for n in nodes if _is_again(n, nodes)})
     plain = [n for n in nodes if n.place.module not in shared]
     views = [n for n in plain if any(r.split is not None or r.merge is not None for r in n.reads)]
-    # A view alone does not run on phases: it is told lengths, those of the batch among them.
-    todo = [] if is_graph or (plain and plain == views) else ["make it dense with as_graph=True"]
+    todo = [] if is_graph else ["make it dense with as_graph=True"]
     told = []
     if shared:
         names = ", ".join(map(repr, shared))
@@ -155,7 +154,7 @@ def _stuck(found: Study, is_graph: bool) -> str:
         elif views:
             todo.insert(0, f"put {BETWEEN_MAPS} into one module")
         else:
-            todo.insert(0, "put them into modules, as nn.MaxPool2d for F.max_pool2d")
+            todo.insert(0, "put them into modules of their own, as nn.MaxPool2d for F.max_pool2d")
     advice = ", or ".join(todo) or "choose node= before them"
     return (
         "every stride must lie in a module that can be changed, but these do not: "

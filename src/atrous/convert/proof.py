@@ -156,10 +156,10 @@ class _Trial:
                 'as_graph=True, or choose pooling="all".'
             )
         raise DensifyError(
-            f"model must give equal values on the grid when it is dense, but {told}. Give a larger "
-            "x, so that no length in it is 1 by chance, as a number of windows; or a larger "
-            "output_stride, or node= before that place. If none does, please report it, with the "
-            "model."
+            f"model must give equal values on the grid when it is dense, but {told}. Where a "
+            "value depends on how many positions there are, choose node= before that place; where "
+            "a length in x is 1 by chance, as a number of windows, give a larger x. If it is "
+            "neither, please report it, with the model."
         )
 
     def _check_outputs(self, certificate: Certificate) -> None:

@@ -13,7 +13,8 @@ from atrous.analysis.fields.field import default_axes
 from atrous.convert.calls import as_written
 from atrous.convert.comparison import Point, points
 from atrous.convert.densities import DensifyError, Densities, densities, last_positions
-from atrous.convert.plan import Plan, Planner
+from atrous.convert.plan import Plan
+from atrous.convert.planner import Planner
 from atrous.convert.strides import Strides, axis_parts, axis_strides
 from atrous.graph.capture import Inputs, capture
 from atrous.graph.program import Node, Program
