@@ -49,12 +49,12 @@ CHAINS = {
 }
 
 
-@pytest.mark.parametrize("wanted", [1, 2])
-@pytest.mark.parametrize("name", CHAINS)
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [(name, wanted) for name in CHAINS for wanted in (1, 2) if wanted < CHAINS[name][1]],
+)
 def test_values_between_are_of_shifted_inputs_unless_told(name: str, wanted: int) -> None:
     layers, stride, is_told = CHAINS[name]
-    if stride <= wanted:
-        pytest.skip("nothing is to become denser")
     torch.manual_seed(0)
     model = nn.Sequential(*(layer() for layer in layers)).double()
     model = nn.Sequential(nn.Conv1d(1, 2, 1).double(), *model)
