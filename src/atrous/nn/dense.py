@@ -292,12 +292,17 @@ def _phases(tensor: Tensor, density: Density) -> Tensor:
     axes = density.reads
     shape = _shape(tensor)
     counts = [-(-shape[axis] // r) for axis, r in zip(axes, density.before, strict=True)]
+    # A phase begins where the next dense position of the result lies.
+    begins = [
+        [int(phase * stride) for phase in range(phases)]
+        for stride, phases in zip(density.stride, density.after, strict=True)
+    ]
     room = [0] * (2 * tensor.dim())
-    for axis, n, r, phases in zip(axes, counts, density.before, density.after, strict=True):
-        room[2 * (-axis - 1) + 1] = _max(r * (n - 1) + phases - shape[axis], 0)
+    for axis, n, r, begin in zip(axes, counts, density.before, begins, strict=True):
+        room[2 * (-axis - 1) + 1] = _max(r * (n - 1) + begin[-1] + 1 - shape[axis], 0)
     padded = _padded(tensor, room)
     found = []
-    for starts in itertools.product(*map(range, density.after)):
+    for starts in itertools.product(*begins):
         index: list[Any] = [slice(None)] * tensor.dim()
         for axis, start, n, r in zip(axes, starts, counts, density.before, strict=True):
             index[axis] = slice(start, start + r * (n - 1) + 1, r)
