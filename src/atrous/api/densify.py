@@ -59,7 +59,8 @@ def densify(
 
     What the model computes at its own positions, the dense model computes there too, at every
     `r`-th of its positions (the grid), borders included, and as well in between: what it would give
-    of a shifted input. Any operation may carry the stride: convolutions, pools, blur pools, even
+    of a shifted input (the certificate tells where there is none, as maps that were enlarged become
+    coarser again). Any operation may carry the stride: convolutions, pools, blur pools, even
     kernels, `ceil_mode`. What comes later is dilated; paddings follow. Both models are run on
     random input in double precision before the dense one is returned.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from atrous.convert.densities import Densities
@@ -117,8 +118,9 @@ class Certificate(Shown):
         pooled: places on the way to a compared value that read all dense positions.
         resized: places behind a compared value that bring its dense positions to another size.
         coarser: where what a compared value is made of lies further apart, though it does not.
-        other_pooling: the error with the other choice of `pooling`; None if nothing on the way
-            reads all positions.
+        enlarged: where maps are enlarged that become coarser again: between positions of the grid,
+            not all values are then those of shifted inputs.
+        other_pooling: the error with the other choice of `pooling`; None if it changes nothing.
         fields: fields with and without pools, where these were left out.
         valid_for: the input sizes that all this holds for.
     """
@@ -135,6 +137,7 @@ class Certificate(Shown):
     pooled: tuple[str, ...] = ()
     resized: tuple[str, ...] = ()
     coarser: str = ""
+    enlarged: str = ""
     other_pooling: float | None = None
     fields: tuple[Fields, ...] = ()
     valid_for: str = "every size that the model itself takes"
@@ -157,7 +160,10 @@ class Certificate(Shown):
         if self.fields:
             told += "; with the model with steps in place of the pools that were left out"
         lines = [told, *map(str, self.compared)]
-        lines += [f"output {label!r} differs by {_tiny(e)}" for label, e in self.outputs.items()]
+        lines += [
+            f"output {label!r} {f'differs by {_tiny(e)}' if e < inf else 'has another shape'}"
+            for label, e in self.outputs.items()
+        ]
         if self.other_pooling is not None:
             mine, other = "the grid", "all positions"
             if self.pooling == "all":
@@ -170,6 +176,9 @@ class Certificate(Shown):
             lines.append(f"brought to its size from all dense positions: {', '.join(self.resized)}")
         if self.coarser:
             lines.append(f"before that, {self.coarser}: name it to make that dense")
+        if self.enlarged:
+            told = "between the grid, not all values are those of shifted inputs"
+            lines.append(f"{told}: {self.enlarged}")
         return [*lines, *map(str, self.fields), f"valid for {self.valid_for}"]
 
     def __str__(self) -> str:
@@ -206,6 +215,7 @@ class Certificate(Shown):
             "pooled": list(self.pooled),
             "resized": list(self.resized),
             "coarser": self.coarser,
+            "enlarged": self.enlarged,
             "other_pooling": self.other_pooling,
             "fields": [
                 {"node": f.node, "before": list(f.before), "after": list(f.after)}

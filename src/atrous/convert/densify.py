@@ -15,7 +15,7 @@ from atrous.convert.densities import DensifyError
 from atrous.convert.exporting import export, is_free
 from atrous.convert.plan import Plan
 from atrous.convert.pools import Pools, told_pools, without_pools
-from atrous.convert.proof import certified
+from atrous.convert.proof import BETWEEN_MAPS, certified
 from atrous.convert.study import Study, Wish, study
 from atrous.graph.capture import Inputs, quiet
 from atrous.graph.program import Node
@@ -72,7 +72,7 @@ def densified(
         kind, free = type(model).__name__, True
         work, found = model, study(model, x, wish)
     if found.plan.stuck:
-        raise DensifyError(_stuck(found.plan.stuck, as_graph))
+        raise DensifyError(_stuck(found, as_graph))
     _check_first(work, found.plan)
     given, dropped = found, dict[str, str]()
     if pools == "drop":
@@ -134,18 +134,27 @@ def _upwards(path: str) -> Iterator[str]:
         path = path.rpartition(".")[0]
 
 
-def _stuck(nodes: Sequence[Node], is_graph: bool) -> str:
+def _stuck(found: Study, is_graph: bool) -> str:
+    nodes = found.plan.stuck
     shared = sorted({n.place.module for n in nodes if _is_again(n, nodes)})
     plain = [n for n in nodes if n.place.module not in shared]
+    views = [n for n in plain if any(r.split is not None or r.merge is not None for r in n.reads)]
     todo = [] if is_graph else ["make it dense with as_graph=True"]
     told = []
     if shared:
         names = ", ".join(map(repr, shared))
         told.append(f"{names}: called on maps of different strides, with one set of settings")
     if plain:
-        calls_ = dict.fromkeys(f"{n.kind} at {n.place.source}: {n.place.code}" for n in plain)
-        told.append(f"plain calls of the model itself: {'; '.join(calls_)}")
-        todo.insert(0, "put them into modules, as nn.MaxPool2d for F.max_pool2d")
+        told.append(calls.places(plain))
+        if any(found.planner.is_across_batch(node) for node in plain):
+            todo = [
+                "keep positions off the axis of the batch, along which phases are laid; if x is a "
+                "single item, give two"
+            ]
+        elif views:
+            todo.insert(0, f"put {BETWEEN_MAPS} into one module")
+        else:
+            todo.insert(0, "put them into modules of their own, as nn.MaxPool2d for F.max_pool2d")
     advice = ", or ".join(todo) or "choose node= before them"
     return (
         "every stride must lie in a module that can be changed, but these do not: "

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import islice
+from math import inf
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from atrous.convert.calls import origin, places
 from atrous.convert.certificate import Certificate
 from atrous.convert.change import apply
 from atrous.convert.comparison import Run, compare, run, shaken, share
@@ -28,6 +29,9 @@ Given = tuple[tuple[Any, ...], dict[str, Any]]
 
 TOLERANCE = 1e-9
 """The largest difference on the grid, in double precision, as a share of the largest value."""
+
+BETWEEN_MAPS = "all from where maps are cut up to where they are maps again"
+"""What runs on phases as a whole, in messages."""
 
 _SINGLE = 1e-4
 """The same where the model computes in single precision whatever it is fed."""
@@ -86,12 +90,16 @@ class _Trial:
         except Exception as error:
             with quiet():
                 where, module = told_failure(error, dense, self.args, self.kwargs)
-            todo = "What is written for one size of map there has to follow the map, or node= be "
-            todo += "chosen before it"
+            line = origin(dense, module)
+            todo = "What is written for one size of map there has to follow the map"
+            if line:
+                todo = f"Put {BETWEEN_MAPS} into one module"
+            todo += ", or node= be chosen before it"
             if plan.pooled:
                 todo += "; or as_graph=True lets what takes all positions take those of the grid"
             raise DenseRunError(
-                f"model must run on values that are denser, but it fails {where}. {todo}.", module
+                f"model must run on values that are denser, but it fails {where}{line}. {todo}.",
+                module,
             ) from error
 
     def failing(self, plan: Plan) -> str | None:
@@ -118,6 +126,7 @@ class _Trial:
             pooled=_told(found.plan.pooled),
             resized=_told(found.plan.resized),
             coarser=found.coarser,
+            enlarged=found.enlarged,
         )
 
     def error(self, plan: Plan) -> float:
@@ -141,35 +150,43 @@ class _Trial:
         told = f"on random input {certificate.size} {worst}"
         plain = [node for node in self.found.on_the_way if node in self.found.plan.pooled]
         if plain:
-            places = "; ".join(f"{n.kind} at {n.place.source}: {n.place.code}" for n in plain)
             raise DensifyError(
-                f"pooling must be of the grid for equal values, but these plain calls of the model "
-                f"itself read all positions: {places}; {told}. Put them into modules, make it "
-                'dense with as_graph=True, or choose pooling="all".'
+                f"pooling must be of the grid for equal values, but these calls read all "
+                f"positions: {places(plain)}; {told}. Put them into modules, make it dense with "
+                'as_graph=True, or choose pooling="all".'
             )
         raise DensifyError(
-            f"model must give equal values on the grid when it is dense, but {told}. This is a "
-            "case that is not understood: please report it, with the model. A larger "
-            "output_stride, or node= before that place, may do."
+            f"model must give equal values on the grid when it is dense, but {told}. Where a "
+            "value depends on how many positions there are, choose node= before that place; where "
+            "a length in x is 1 by chance, as a number of windows, give a larger x. If it is "
+            "neither, please report it, with the model."
         )
 
     def _check_outputs(self, certificate: Certificate) -> None:
         program, plan = self.found.program, self.found.plan
         apart = {name for n in (*plan.pooled, *plan.resized) for name in program.ahead(n)}
-        errors = {k: e for k, e in certificate.outputs.items() if program.outputs[k] not in apart}
+        # What reads all positions may give other values, but as many as before.
+        errors = {
+            label: error for label, error in certificate.outputs.items()
+            if program.outputs[label] not in apart or error == inf
+        }  # fmt: skip
         label = max(errors, key=lambda k: errors[k], default=None)
         if label is None or self._is_small(errors[label]):
             return
-        where = self.found.cut
-        told = (
-            f"after {where.place.source} ({where.place.code}) positions are not followed"
-            if where is not None
-            else "this is a case that is not understood"
-        )
+        node, where = program.output(label), self.found.cut
+        pooled = [n for n in plan.pooled if n in program.behind(node)]
+        differs = f"differs by {errors[label]:.1e}" if errors[label] < inf else "has another shape"
+        todo = "Choose a node= before that place, or a larger output_stride"
+        if pooled:
+            told = f"these calls read all positions: {places(pooled)}"
+            todo = "Put them into modules, or make it dense with as_graph=True"
+        elif where is not None:
+            told = f"after {where.place.source} ({where.place.code}) positions are not followed"
+        else:
+            told = "this is a case that is not understood"
         raise DensifyError(
             f"model must give the same output {label!r} of the grid when what is before is dense, "
-            f"but on random input {certificate.size} it differs by {errors[label]:.1e}: {told}. "
-            "Choose a node= before that place, or a larger output_stride."
+            f"but on random input {certificate.size} it {differs}: {told}. {todo}."
         )
 
     def _is_small(self, error: float) -> bool:
@@ -222,12 +239,11 @@ def certified(
             trial.check(own)
         if len(trials) > 1:
             certificate = replace(certificate, again=certificates[1].shapes)
-    if found.on_the_way:
-        plan = found.planner.plan(pool_grid=wish.pooling == "all", whole=found.whole)
-        # Not every model has the choice.
+    other = found.planner.plan(pool_grid=wish.pooling == "all", whole=found.whole)
+    if found.on_the_way and not other.is_like(found.plan) and not other.stuck:
+        # Not every model runs with the other choice.
         with suppress(DensifyError):
-            error_of_other = None if plan.stuck else trials[0].error(plan)
-            certificate = replace(certificate, other_pooling=error_of_other)
+            certificate = replace(certificate, other_pooling=trials[0].error(other))
     return certificate, found
 
 
@@ -273,8 +289,8 @@ def _first(found: Study, model: nn.Module, inputs: Iterator[Given]) -> _Trial:
 
 
 def _next(trial: _Trial, inputs: Iterator[Given]) -> list[_Trial]:
-    """A trial of the next input, if there is one and the model runs on it."""
-    for given in islice(inputs, 1):
+    """A trial of the next of the inputs that the model runs on, if there is one."""
+    for given in inputs:
         with suppress(Exception):
             return [_Trial.of(trial.found, trial.model, given)]
     return []
@@ -295,14 +311,14 @@ def _inputs(
             f"sizes must hold one length for each of the {count} axes of positions, got "
             f"{tuple(sizes)}."
         )
-    tried = [sizes] if sizes is not None else [*_SIZES.get(count, ()), None]
-    for lengths in tried:
+    tried = [sizes] if sizes is not None else [*_SIZES.get(count, ()), found.lengths]
+    for lengths in dict.fromkeys(map(tuple, tried)):
         generator = torch.Generator().manual_seed(0)
         made = list(leaves)
         for k, name in names.items():
             shape = list(leaves[k].shape)
             # Axes that one input has beyond the first keep their lengths.
-            pairs = zip(reversed(found.axes[name]), reversed(lengths or ()), strict=False)
+            pairs = zip(reversed(found.axes[name]), reversed(lengths), strict=False)
             for axis, length in pairs:
                 shape[axis] = length
             made[k] = _random(leaves[k], shape, generator)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Literal
 
 from torch import nn
 
 from atrous.analysis.fields.field import default_axes
+from atrous.convert.calls import as_written
 from atrous.convert.comparison import Point, points
 from atrous.convert.densities import DensifyError, Densities, densities, last_positions
-from atrous.convert.plan import Plan, Planner
+from atrous.convert.plan import Plan
+from atrous.convert.planner import Planner
 from atrous.convert.strides import Strides, axis_parts, axis_strides
 from atrous.graph.capture import Inputs, capture
 from atrous.graph.program import Node, Program
@@ -93,6 +96,47 @@ class Study:
         return f"positions of {last.label!r} lie {stride} apart"
 
     @property
+    def enlarged(self) -> str:
+        """Where maps are enlarged that become coarser again on the way to a target; "" if nowhere.
+
+        Such maps are the same of an input shifted by the stride of what they were made of, not by
+        their own. What is made dense behind them, and lies further apart than they do, reads them
+        between positions of the grid as if they were.
+        """
+        behind = self.program.behind
+        for target in self.targets:
+            mine = self._lying(target)
+            dense = {axis for axis, stride in mine.items() if stride > self.wanted[axis]}
+            coarsest: dict[str, dict[int, Fraction]] = {}
+            for node in behind(target):
+                own = self._lying(node)
+                found = dict(own)
+                for operand in node.operands:
+                    for axis, stride in coarsest[operand.name].items():
+                        found[axis] = max(stride, found.get(axis, stride))
+                coarsest[node.name] = found
+                if self._is_inside(node):
+                    continue
+                for axis in dense & own.keys():
+                    # Phases up to this step are computed of it; beyond, other positions are read.
+                    step = max(own[axis], Fraction(self.wanted[axis]))
+                    if step < mine[axis] and step % found[axis]:
+                        return f"{node.label!r} is made of what lies further apart"
+        return ""
+
+    def _lying(self, node: Node) -> dict[int, Fraction]:
+        """The stride of a value along each of the input's axes that it holds positions of."""
+        return {own.axis: own.stride for own in self.strides[node.name] if own is not None}
+
+    def _is_inside(self, node: Node) -> bool:
+        """Whether a value stays in a module that runs as it is, on phases."""
+        holder = self.plan.holder(node.place.module)
+        readers = [reader for reader, _ in self.program.readers.get(node.name, ())]
+        return holder is not None and all(
+            self.plan.holder(reader.place.module) == holder for reader in readers
+        )
+
+    @property
     def cut(self) -> Node | None:
         """The first value whose positions along an axis are lost as views cut it up, if any."""
         for node in self.program.nodes.values():
@@ -133,13 +177,14 @@ def study(model: nn.Module, x: Inputs, wish: Wish) -> Study:
         KeyError: if there is no such node or output.
         ValueError: if the wanted strides do not fit the input's axes.
     """
-    program = capture(model, x)
+    captured = capture(model, x)
+    program = as_written(captured, model)
     axes = {name: default_axes(program, program.nodes[name]) for name in program.inputs}
     lying = axis_parts(program, axes)
     strides = axis_strides(lying)
     wanted = _per_axis(wish.output_stride, axes[program.input().name])
     if wish.node is not None:
-        targets = [program.find(wish.node)]
+        targets = [_found(wish.node, captured, program)]
     else:
         labels = [wish.output] if wish.output is not None else list(program.outputs)
         targets = [last_positions(program, strides, program.output(label)) for label in labels]
@@ -152,6 +197,14 @@ def study(model: nn.Module, x: Inputs, wish: Wish) -> Study:
         if plan.holder(program.nodes[name].place.module) is None:
             raise DensifyError(why)
     return Study(program, axes, wanted, strides, density, tuple(targets), planner, plan)
+
+
+def _found(name: str, captured: Program, program: Program) -> Node:
+    """The value of a name, which may be any that its module has."""
+    try:
+        return program.nodes[captured.find(name).name]
+    except KeyError:
+        return program.find(name)
 
 
 def _per_axis(wanted: int | Sequence[int], axes: Sequence[int]) -> dict[int, int]:

@@ -101,9 +101,12 @@ class InPhases(nn.Module):
         result = super().forward(*args, **kwargs)
         if prod(density.after) == 1:
             return result
-        if isinstance(self, nn.RNNBase):
-            values, state = result
-            return joined(values), tree_map_only(Tensor, lambda t: _first_phase(t, density), state)
+        if isinstance(self, nn.RNNBase | nn.MultiheadAttention):
+            values, rest = result
+            axis = -2 if isinstance(self, nn.RNNBase) else 0
+            return joined(values), tree_map_only(
+                Tensor, lambda tensor: _first_phase(tensor, axis, density), rest
+            )
         return tree_map_only(Tensor, joined, result)
 
     def extra_repr(self) -> str:
@@ -134,7 +137,8 @@ def in_phases(
 
     Args:
         module: any whose tensors all lie at the given densities, batch first unless its own
-            `batch_first` says otherwise. The state of a recurrence is that of the first phase.
+            `batch_first` says otherwise. The state of a recurrence, and the weights of an
+            attention, are those of the first phase.
         before: density of the inputs, per axis.
         after: density of the results, per axis; all 1 where only the first phase is wanted.
         stride: dense input positions per dense result position; by default 1.
@@ -158,9 +162,20 @@ def in_phases(
         tuple(reads or last),
         tuple(gives or last),
         frozenset(weights),
-        0 if getattr(module, "batch_first", True) else 1,
+        batch_axis(module),
     )
     _mix(InPhases, module, density)
+
+
+def batch_axis(module: nn.Module) -> int:
+    """The axis of a module's tensors along which the items of a batch lie.
+
+    Example:
+        >>> batch_axis(nn.GRU(2, 2)), batch_axis(nn.GRU(2, 2, batch_first=True))
+        (1, 0)
+    """
+    # A layer of a transformer keeps the setting in its attention.
+    return 0 if getattr(getattr(module, "self_attn", module), "batch_first", True) else 1
 
 
 class OnDense(nn.Module):
@@ -263,7 +278,8 @@ def _reduced(what: Any, module: nn.Module, protocol: Any) -> Any:
     if kinds[1] is not what:
         # Of a class that computes weights, which PyTorch does not save.
         return nn.Module.__reduce_ex__(module, protocol)
-    return _blank, (what, kinds[2]), module.__dict__
+    # The state is what the class says it is: a recurrence leaves out what cannot be saved.
+    return _blank, (what, kinds[2]), nn.Module.__reduce_ex__(module, protocol)[2]
 
 
 def _blank(what: Any, kind: Any) -> Any:
@@ -276,12 +292,17 @@ def _phases(tensor: Tensor, density: Density) -> Tensor:
     axes = density.reads
     shape = _shape(tensor)
     counts = [-(-shape[axis] // r) for axis, r in zip(axes, density.before, strict=True)]
+    # A phase begins where the next dense position of the result lies.
+    begins = [
+        [int(phase * stride) for phase in range(phases)]
+        for stride, phases in zip(density.stride, density.after, strict=True)
+    ]
     room = [0] * (2 * tensor.dim())
-    for axis, n, r, phases in zip(axes, counts, density.before, density.after, strict=True):
-        room[2 * (-axis - 1) + 1] = _max(r * (n - 1) + phases - shape[axis], 0)
+    for axis, n, r, begin in zip(axes, counts, density.before, begins, strict=True):
+        room[2 * (-axis - 1) + 1] = _max(r * (n - 1) + begin[-1] + 1 - shape[axis], 0)
     padded = _padded(tensor, room)
     found = []
-    for starts in itertools.product(*map(range, density.after)):
+    for starts in itertools.product(*begins):
         index: list[Any] = [slice(None)] * tensor.dim()
         for axis, start, n, r in zip(axes, starts, counts, density.before, strict=True):
             index[axis] = slice(start, start + r * (n - 1) + 1, r)
@@ -315,9 +336,9 @@ def _joined(tensor: Tensor, lengths: tuple[int, ...], density: Density) -> Tenso
     return joined
 
 
-def _first_phase(state: Tensor, density: Density) -> Tensor:
-    """The state of a recurrence after the first phase, as it is of no dense position."""
-    return state.narrow(-2, 0, _shape(state)[-2] // prod(density.after))
+def _first_phase(tensor: Tensor, batch: int, density: Density) -> Tensor:
+    """What is of no position, as the state of a recurrence: that of the first phase."""
+    return tensor.narrow(batch, 0, _shape(tensor)[batch] // prod(density.after))
 
 
 def _shape(tensor: Tensor) -> tuple[int, ...]:
