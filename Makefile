@@ -12,7 +12,7 @@ demo: $(VENV)/.ready          ## inspect the bundled network and write report/
 	$(BIN)/atrous inspect --html report/report.html --json-file report/report.json
 
 test: $(VENV)/.ready          ## the tests, in parallel
-	$(BIN)/python -m pytest -n $(JOBS) -m "not full"
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not full"
 
 check: $(VENV)/.ready         ## style, types, layers
 	$(BIN)/ruff check .
