@@ -25,3 +25,14 @@ def drawn(*shape: int, seed: int = 0) -> Tensor:
     """Normal numbers in float64, the same for every call."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+class Cut(nn.Module):
+    """The end of a map cut off."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.length = length
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[..., : -self.length]

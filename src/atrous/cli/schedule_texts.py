@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
+_Number = TypeVar("_Number", int, float)
+
 
 def field_of(text: str | None) -> int | tuple[int, int] | None:
     """A field or a range of fields: "1024", "1000:1100"."""
@@ -66,19 +71,20 @@ def objective_of(text: str) -> str | dict[str, float]:
 
 def whole_of(option: str, text: str | None) -> list[int] | None:
     """Whole numbers: "1,2,4"."""
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise ValueError(f"{option} must be whole numbers as 1,2,4, got {text!r}.") from error
+    return _parts(option, text, int, "whole numbers as 1,2,4")
 
 
 def numbers_of(option: str, text: str | None) -> list[float] | None:
     """Numbers: "60,180"."""
+    return _parts(option, text, float, "numbers as 60,180")
+
+
+def _parts(
+    option: str, text: str | None, kind: Callable[[str], _Number], rule: str
+) -> list[_Number] | None:
     if text is None:
         return None
     try:
-        return [float(part) for part in text.split(",")]
+        return [kind(part) for part in text.split(",")]
     except ValueError as error:
-        raise ValueError(f"{option} must be numbers as 60,180, got {text!r}.") from error
+        raise ValueError(f"{option} must be {rule}, got {text!r}.") from error

@@ -45,13 +45,15 @@ def densities(
     found: dict[str, Densities] = {}
     unfit: dict[str, str] = {}
     for name, node in program.nodes.items():
-        density = []
-        for own in strides[name]:
-            dense = own is not None and (name, own.axis) in needed
-            ratio = own.stride / wanted[own.axis] if dense and own is not None else Fraction(1)
-            if ratio.denominator != 1 and own is not None:
+        density = [1] * len(node.shape)
+        for axis, own in enumerate(strides[name]):
+            if own is None or (name, own.axis) not in needed:
+                continue
+            ratio = own.stride / wanted[own.axis]
+            if ratio.denominator == 1:
+                density[axis] = int(ratio)
+            else:
                 unfit[name] = _unfit_stride(node, own.stride, wanted[own.axis])
-            density.append(int(ratio) if ratio.denominator == 1 else 1)
         found[name] = tuple(density)
         why = _unfit_step(program, node, found, strides, wanted)
         if why:

@@ -316,18 +316,22 @@ class Planner:
 
         As what is added for each place of a map, or what was a map before views cut it up.
         """
-        own, made = self.strides[node.name], self.densities[node.name]
+        made = self.densities[node.name]
         if max(made, default=1) == 1 or node.description is None:
             return False
-        for read in node.description.reads:
-            constant = read.operand.is_constant
-            for axis, other, relation in axis_links(read, len(node.shape)):
-                moves = not constant and self.strides[read.operand.name][other] is not None
-                if own[axis] is None or made[axis] == 1 or moves or relation.is_constant:
-                    continue
-                if not constant or node.parameters or not _is_uniform(read.operand, other):
-                    return True
-        return False
+        if any(
+            link.given > 1 and not link.moves and not link.relation.is_constant
+            for link in self.links[node.name]
+        ):
+            return True
+        return any(
+            made[axis] > 1
+            and not relation.is_constant
+            and (node.parameters or not _is_uniform(read.operand, other))
+            for read in node.description.reads
+            if read.operand.is_constant
+            for axis, other, relation in axis_links(read, len(node.shape))
+        )
 
     def _enlarges(self, node: Node) -> bool:
         """Whether dense positions are brought to a length that is told, and not denser than it was.

@@ -20,7 +20,7 @@ from atrous.convert.densities import DensifyError
 from atrous.convert.plan import Plan
 from atrous.convert.study import Pooling, Study, Wish
 from atrous.graph.capture import Inputs, arguments, capture, in_order, quiet
-from atrous.graph.diagnosis import failing_module, told_failure
+from atrous.graph.diagnosis import run_on_fakes, told_failure
 from atrous.graph.program import Node
 from atrous.graph.shell import shell_copy
 
@@ -30,11 +30,11 @@ Given = tuple[tuple[Any, ...], dict[str, Any]]
 TOLERANCE = 1e-9
 """The largest difference on the grid, in double precision, as a share of the largest value."""
 
-BETWEEN_MAPS = "all from where maps are cut up to where they are maps again"
-"""What runs on phases as a whole, in messages."""
-
 _SINGLE = 1e-4
 """The same where the model computes in single precision whatever it is fed."""
+
+BETWEEN_MAPS = "all from where maps are cut up to where they are maps again"
+"""What runs on phases as a whole, in messages."""
 
 _SIZES: dict[int, tuple[tuple[int, ...], ...]] = {
     1: ((1009,), (1024,)),
@@ -106,7 +106,8 @@ class _Trial:
         """The module that fails when the model is dense, tried without data; None if none does."""
         dense = apply(shell_copy(self.model), plan)
         with quiet():
-            return failing_module(dense, self.args, self.kwargs)
+            failure, module = run_on_fakes(dense, self.args, self.kwargs)
+        return module if failure is not None else None
 
     def certified(self, pooling: Pooling) -> Certificate:
         """What differs between both models, with all that is known of it."""
@@ -239,11 +240,12 @@ def certified(
             trial.check(own)
         if len(trials) > 1:
             certificate = replace(certificate, again=certificates[1].shapes)
-    other = found.planner.plan(pool_grid=wish.pooling == "all", whole=found.whole)
-    if found.on_the_way and not other.is_like(found.plan) and not other.stuck:
-        # Not every model runs with the other choice.
-        with suppress(DensifyError):
-            certificate = replace(certificate, other_pooling=trials[0].error(other))
+    if found.on_the_way:
+        other = found.planner.plan(pool_grid=wish.pooling == "all", whole=found.whole)
+        if not other.is_like(found.plan) and not other.stuck:
+            # Not every model runs with the other choice.
+            with suppress(DensifyError):
+                certificate = replace(certificate, other_pooling=trials[0].error(other))
     return certificate, found
 
 

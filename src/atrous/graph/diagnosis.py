@@ -86,17 +86,6 @@ def told_failure(
     return f"{at}{_place(told)}: {_first_sentence(told)}", module
 
 
-def failing_module(
-    model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> str | None:
-    """The module in which a model fails on an input, "" for its own forward; None if in none.
-
-    It is tried on tensors without data.
-    """
-    failure, module = run_on_fakes(model, args, kwargs)
-    return module if failure is not None else None
-
-
 def _advice(failure: Exception, model: nn.Module, args: tuple[Any, ...]) -> str:
     """What to do about a model that does not run."""
     text = str(failure)

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import atrous
 from atrous.design.redesign.goals import goals_of
 from atrous.design.redesign.layers import layers_of
 from atrous.design.redesign.proof import broken, broken_ends
 from atrous.graph.capture import capture
-
-
-class Cut(nn.Module):
-    def __init__(self, length: int) -> None:
-        super().__init__()
-        self.length = length
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x[..., : -self.length]
+from samples import Cut
 
 
 def causal(dilations: tuple[int, ...], cuts: tuple[int, ...]) -> nn.Sequential:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 import atrous
 from architectures import TemporalBlock, WaveNet
 from atrous.graph.capture import Inputs
+from samples import Cut
 
 Read = npt.NDArray[np.bool_]
 
@@ -419,17 +420,6 @@ def test_a_field_that_cannot_be_kept_shrinks_to_the_largest_there_is(
     read = read_by(found.model, shape)
     own = read[span(read)]
     assert own.all() and own.shape == (most,) * dims
-
-
-class Cut(nn.Module):
-    """The end of a map cut off."""
-
-    def __init__(self, length: int) -> None:
-        super().__init__()
-        self.length = length
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x[..., : -self.length]
 
 
 def padded_and_cut(dilation: int, *, active: bool) -> list[nn.Module]:

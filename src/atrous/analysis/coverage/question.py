@@ -14,7 +14,7 @@ from atrous.analysis.coverage.blame import Strides
 from atrous.analysis.coverage.coverage import Coverage
 from atrous.analysis.coverage.crossing import Axes, Way, width
 from atrous.analysis.coverage.positions import Position, checked_positions
-from atrous.analysis.fields.field import default_axes, traced
+from atrous.analysis.fields.field import AxisField, default_axes, traced
 from atrous.geometry.alike import unlike
 from atrous.geometry.taps import Counts, Ints
 from atrous.graph.program import Node, Program
@@ -50,12 +50,8 @@ def coverage(
     Raises:
         ValueError: if `at` does not fit the node, or an operator has no rule.
     """
-    source = program.input(input)
-    wanted = axes if axes is not None else default_axes(program, source)
-    layout = layout_for(program, source, wanted)
-    lengths = [n for n, holds in zip(node.shape, layout[node.name], strict=True) if holds]
-    question = Question(program, node, source, wanted, layout, exact, local)
-    return question.answer(checked_positions(at, lengths, node))
+    question = _question(program, node, input, axes, exact=exact, local=local)
+    return question.answer(checked_positions(at, question.lengths, node))
 
 
 def clearest(
@@ -70,17 +66,22 @@ def clearest(
         input: the input; the first by default.
         axes: which of its axes; those that fields are told for by default.
     """
+    question = _question(program, node, input, axes, exact=False, local=True)
+    at = [
+        field.clearest if field is not None else length // 2
+        for field, length in zip(question.fields(), question.lengths, strict=True)
+    ]
+    return question.answer(checked_positions(at, question.lengths, node))
+
+
+def _question(
+    program: Program, node: Node, input: str | None, axes: tuple[int, ...] | None, *,
+    exact: bool, local: bool,
+) -> Question:  # fmt: skip
     source = program.input(input)
     wanted = axes if axes is not None else default_axes(program, source)
-    told = traced(program, input=source.name, axes=wanted).field(node)
-    fields = [own.local or own for own in (told.axes if told is not None else ())]
-    at = []
-    for axis, holds in enumerate(layout_for(program, source, wanted)[node.name]):
-        if holds:
-            mine = [own for own in fields if own.output_axis == axis]
-            whole = len(mine) == 1 and mine[0].lineage.length == node.shape[axis]
-            at.append(mine[0].clearest if whole else node.shape[axis] // 2)
-    return coverage(program, node, input=source.name, axes=wanted, at=at, local=True)
+    layout = layout_for(program, source, wanted)
+    return Question(program, node, source, wanted, layout, exact, local)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +149,7 @@ class Question:
         found = []
         for shift in product(*(range(period) for period in periods)):
             moved: list[Ints] = []
-            for own, by, length in zip(first.at, shift, self._lengths, strict=True):
+            for own, by, length in zip(first.at, shift, self.lengths, strict=True):
                 there = np.array(own, dtype=np.int64) + by
                 # Near the end the same phase lies a period earlier.
                 moved.append(np.where(there < length, there, there - periods[len(moved)]))
@@ -160,21 +161,28 @@ class Question:
         `Coverage.unlike`)."""
         if any(len(own) > 1 for own in first.at):
             return
-        followed = traced(self.program, input=self.source.name, axes=self.axes)
-        told = followed.field(self.node)
-        fields = [own.local or own for own in (told.axes if told is not None else ())]
-        holding = [axis for axis, holds in enumerate(self.layout[self.node.name]) if holds]
-        choices = []
-        for axis, (at,) in zip(holding, first.at, strict=True):
-            mine = [own.lineage for own in fields if own.output_axis == axis]
-            whole = len(mine) == 1 and mine[0].length == self.node.shape[axis]
-            choices.append(unlike(mine[0], at) if whole else (at,))
+        choices = [
+            unlike(field.lineage, at) if field is not None else (at,)
+            for field, (at,) in zip(self.fields(), first.at, strict=True)
+        ]
         # What reads least comes first along each axis: it is most likely to leave something out.
         ranked = product(*(list(enumerate(own)) for own in choices))
         some = sorted(ranked, key=lambda one: sum(rank for rank, _ in one))
         count = max(1, min(_MOST_UNLIKE, _MOST_NODES // max(len(self.program.nodes), 1)))
         for one in islice(some, 1, count + 1):
             yield self.answer([np.array([at], dtype=np.int64) for _, at in one])
+
+    def fields(self) -> list[AxisField | None]:
+        """By axis that holds positions, its field; None where no single one tells it whole."""
+        told = traced(self.program, input=self.source.name, axes=self.axes).field(self.node)
+        known = [own.local or own for own in (told.axes if told is not None else ())]
+        found: list[AxisField | None] = []
+        for axis, holds in enumerate(self.layout[self.node.name]):
+            if holds:
+                mine = [own for own in known if own.output_axis == axis]
+                whole = len(mine) == 1 and mine[0].lineage.length == self.node.shape[axis]
+                found.append(mine[0] if whole else None)
+        return found
 
     def strides(self) -> Callable[[str], Strides]:
         """Per input axis, along which of its axes a node's value holds it and at what stride."""
@@ -208,7 +216,8 @@ class Question:
         return tuple(found)
 
     @property
-    def _lengths(self) -> list[int]:
+    def lengths(self) -> list[int]:
+        """Of the node, along the axes that hold positions."""
         flags = self.layout[self.node.name]
         return [n for n, holds in zip(self.node.shape, flags, strict=True) if holds]
 

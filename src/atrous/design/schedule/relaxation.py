@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from atrous.design.schedule.feasible import Option, all_fields, options
-from atrous.design.schedule.request import Request
+from atrous.design.schedule.request import Frame, Request
 
 _TOLD_PAIRS = 4
 _MOST_LAYERS = 512
@@ -227,21 +227,22 @@ def _smallest(request: Request, name: str, given: int) -> Iterator[Relaxation]:
 
 
 def _budget(request: Request) -> Iterator[Relaxation]:
-    if request.budget is None:
-        return
-    found = _possible(request.changed(budget=None))
-    if found:
-        needed = min(request.macs(option.frame) for option in found)
-        yield Relaxation("budget", request.budget, needed)
+    yield from _allowance(request, "budget", request.budget, request.macs)
 
 
 def _parameters(request: Request) -> Iterator[Relaxation]:
-    if request.parameters is None:
+    yield from _allowance(request, "parameters", request.parameters, request.weights)
+
+
+def _allowance(
+    request: Request, name: str, given: int | None, needed: Callable[[Frame], int]
+) -> Iterator[Relaxation]:
+    """The least that is needed of what is limited."""
+    if given is None:
         return
-    found = _possible(request.changed(parameters=None))
+    found = _possible(request.changed(**{name: None}))
     if found:
-        needed = min(request.weights(option.frame) for option in found)
-        yield Relaxation("parameters", request.parameters, needed)
+        yield Relaxation(name, given, min(needed(option.frame) for option in found))
 
 
 def _switches(request: Request) -> Iterator[Relaxation]:
