@@ -1,10 +1,18 @@
 """Settings for every test."""
 
+import gc
+
 import pytest
 import torch
 
 # Workers run side by side: one thread each.
 torch.set_num_threads(1)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of every later search for garbage."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -23,21 +23,25 @@ def deform_conv2d(
     batch, channels, height, width = x.shape
     rows, columns = weight.shape[2:]
     high, wide = offset.shape[2:]
-    sampled = x.new_zeros(batch, channels, high * rows, wide * columns)
-    own = channels // offset_groups
+    y = torch.arange(high)[:, None] * stride_h - pad_h
+    z = torch.arange(wide)[None, :] * stride_w - pad_w
+    # Taps of a part are sampled in one call, as rows of one tall picture.
+    taps = torch.arange(rows * columns)[:, None, None]
+    y, z = y + taps // columns * dilation_h, z + taps % columns * dilation_w
+    moves = offset.view(batch, offset_groups, rows * columns, 2, high, wide)
+    own, parts = channels // offset_groups, []
     for part in range(offset_groups):
         values = x[:, part * own : (part + 1) * own]
-        for a in range(rows):
-            for b in range(columns):
-                at = (part * rows + a) * columns + b
-                y = torch.arange(high)[:, None] * stride_h - pad_h + a * dilation_h
-                z = torch.arange(wide)[None, :] * stride_w - pad_w + b * dilation_w
-                y, z = y + offset[:, 2 * at], z + offset[:, 2 * at + 1]
-                grid = torch.stack([(2 * z + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
-                found = F.grid_sample(values, grid, align_corners=False)
-                if use_mask:
-                    found = found * mask[:, at : at + 1]
-                sampled[:, part * own : (part + 1) * own, a::rows, b::columns] = found
+        rough = y + moves[:, part, :, 0], z + moves[:, part, :, 1]
+        grid = torch.stack(
+            [(2 * rough[1] + 1) / width - 1, (2 * rough[0] + 1) / height - 1], dim=-1
+        )
+        found = F.grid_sample(values, grid.flatten(1, 2), align_corners=False)
+        parts.append(found.view(batch, own, rows * columns, high, wide))
+        if use_mask:
+            parts[-1] = parts[-1] * mask.view(batch, offset_groups, 1, -1, high, wide)[:, part]
+    tall = torch.cat(parts, dim=1).view(batch, channels, rows, columns, high, wide)
+    sampled = tall.permute(0, 1, 4, 2, 5, 3).reshape(batch, channels, high * rows, wide * columns)
     return F.conv2d(sampled, weight, bias, (rows, columns), groups=groups)
 
 
