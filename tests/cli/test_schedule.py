@@ -30,7 +30,7 @@ def test_a_plan_and_what_comes_next(capsys: pytest.CaptureFixture[str]) -> None:
     rates = " ".join(map(str, plan.dilations))
     assert lines[0] == f"plan: 4 layers of kernel 3, dilations {rates}"
     assert lines[1] == "  field 61: 30 before, 30 after; no holes"
-    assert lines[4] == "  asked: field at least 60, kernel 3, no holes"
+    assert lines[4] == "  asked: the smallest field from 60 on, kernel 3, no holes"
     assert "proven" in lines[5]
     rows = [line.split()[0] for line in lines[-6:]]
     assert rows == ["plan", "next", "next", "next", "next", "doubling"][-len(rows) :] or (

@@ -187,7 +187,7 @@ class Request:
         """Every constraint in a few words."""
         found = []
         if self.high is None:
-            found.append(f"field at least {self.low:,}" if self.low > 1 else "")
+            found.append(f"the smallest field from {self.low:,} on" if self.low > 1 else "")
         elif self.low == self.high:
             found.append(f"field {self.low:,}")
         else:
