@@ -1,0 +1,110 @@
+"""Depthwise convolutions and their gradients by the compiled loops."""
+
+from __future__ import annotations
+
+from math import prod
+
+import torch
+from torch import Tensor
+
+from atrous.ops import team
+from atrous.ops.kernels import channels_last, planes, rows
+from atrous.ops.kernels.compiled import DTYPES, Kernel
+from atrous.ops.kernels.numbers import READ, RESULT, numbers_of
+from atrous.ops.problem import Problem
+
+_GRAIN = 1 << 15
+"""Multiplications that are worth a thread."""
+_PARTS = 4
+"""Parts per thread: one that is slow has the others take over."""
+_LONG = 1024
+"""Positions of a row that is worth a loop of its own, with its borders apart."""
+
+
+def can_run(problem: Problem) -> str:
+    """Why not; "" if it can."""
+    if problem.device != "cpu":
+        return "runs on CPUs"
+    if not problem.is_depthwise:
+        return "every channel must be read by itself (groups = input channels)"
+    if problem.dtype not in DTYPES:
+        return f"has no loops for {problem.dtype}"
+    if problem.layout == "channels last" and problem.channels[0] != problem.channels[1]:
+        return "with channels last there must be as many outputs as inputs"
+    if problem.is_empty:
+        return "there is nothing to compute"
+    return ""
+
+
+def forward(problem: Problem, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The output."""
+    return _correlated(problem, x, weight.flatten(2), bias, problem.output_shape)
+
+
+def input_gradient(problem: Problem, grad: Tensor, weight: Tensor) -> Tensor:
+    """The gradient of the input: the given one spread apart, read by flipped taps."""
+    return _correlated(problem, grad, weight.flatten(2).flip(2), None, problem.input_shape)
+
+
+def weight_gradient(problem: Problem, grad: Tensor, x: Tensor) -> Tensor:
+    """The gradient of the weights, summed in double precision from one block to the next."""
+    last = problem.layout == "channels last"
+    kernel = channels_last.weigh if last else planes.weigh
+    numbers, _tables = numbers_of(problem, last)
+    grad, x = _laid_out(problem, grad), _laid_out(problem, x)
+    taps, channels = prod(problem.kernel), problem.channels[1]
+    parts = _parts(problem, prod(problem.outputs[:-1]) * problem.batch if last else channels)
+    # Where channels lie side by side every part adds up all of them.
+    shape = (min(parts, torch.get_num_threads()), taps, channels) if last else (channels, taps)
+    found = torch.empty(shape, dtype=torch.float64)
+    _run(kernel, problem, numbers, (x, found, None, grad), shape[0] if last else parts)
+    whole = found.sum(0).t() if last else found
+    return whole.to(grad.dtype).reshape(problem.weight_shape)
+
+
+def _correlated(
+    problem: Problem, x: Tensor, taps: Tensor, bias: Tensor | None, shape: tuple[int, ...]
+) -> Tensor:
+    kernel = _correlation(problem)
+    numbers, _tables = numbers_of(problem, kernel is not planes.correlate)
+    most = prod(shape[2:-1]) * shape[0]
+    if problem.layout == "channels last":
+        taps = taps.flatten(0, 1).t()
+        y = x.new_empty((shape[0], *shape[2:], shape[1])).movedim(-1, 1)
+    else:
+        y = x.new_empty(shape)
+        most = shape[0] * shape[1] * (1 if kernel is planes.correlate else prod(shape[2:-1]))
+    plain = None if bias is None else bias.contiguous()
+    tensors = (_laid_out(problem, x), taps.contiguous(), plain, y)
+    _run(kernel, problem, numbers, tensors, _parts(problem, most))
+    return y
+
+
+def _correlation(problem: Problem) -> Kernel:
+    """The loops that are best for forward convolutions and gradients of inputs."""
+    if problem.layout == "channels last":
+        return channels_last.correlate
+    long = problem.lengths[-1] >= _LONG and problem.stride[-1] == 1
+    one_each = problem.channels[0] == problem.channels[1] or problem.job == "forward"
+    if long and one_each and problem.dtype.itemsize > 2 and set(problem.stride) == {1}:
+        return rows.correlate
+    return planes.correlate
+
+
+def _laid_out(problem: Problem, tensor: Tensor) -> Tensor:
+    if problem.layout == "channels last":
+        return tensor.movedim(1, -1).contiguous().movedim(-1, 1)
+    return tensor.contiguous()
+
+
+def _run(
+    kernel: Kernel, problem: Problem, numbers: team.Numbers,
+    tensors: tuple[Tensor, Tensor, Tensor | None, Tensor], parts: int,
+) -> None:  # fmt: skip
+    own = numbers.copy()
+    own[READ : RESULT + 1] = [0 if t is None else t.data_ptr() for t in tensors]
+    team.run(kernel.address(problem.dtype), own, parts)
+
+
+def _parts(problem: Problem, most: int) -> int:
+    return max(1, min(problem.macs // _GRAIN, most, _PARTS * torch.get_num_threads()))
