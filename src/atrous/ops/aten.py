@@ -13,6 +13,19 @@ from atrous.ops.problem import Problem
 _CONVOLUTIONS: dict[int, Any] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
+def can_run(problem: Problem) -> str:
+    """Why not; "" if it can."""
+    if problem.dtype != torch.bfloat16 or problem.device != "cpu":
+        return ""
+    # Seen with PyTorch 2.13 on processors with AMX: other values, or the process ends.
+    if max(problem.dilation) > 1 and problem.job == "weight gradient" and problem.groups > 1:
+        return "PyTorch's gradient of dilated grouped weights is wrong in bfloat16"
+    sizes = zip(problem.dilation, problem.kernel, problem.lengths, problem.outputs, strict=True)
+    if any(d > 1 and d * (k - 1) >= min(n, outputs) for d, k, n, outputs in sizes):
+        return "PyTorch reads beyond its memory in bfloat16 where a kernel spans the input"
+    return ""
+
+
 def forward(problem: Problem, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The output."""
     pad: Any = [before for before, _ in problem.padding]

@@ -12,7 +12,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from atrous.ops import aten
-from atrous.ops.problem import Problem
+from atrous.ops.problem import Problem, cut
 
 
 def can_run(problem: Problem) -> str:
@@ -21,7 +21,7 @@ def can_run(problem: Problem) -> str:
         return "computes gradients of inputs alone"
     if any(stride != 1 for stride in problem.stride):
         return "the stride must be 1"
-    return ""
+    return aten.can_run(transposed(problem))
 
 
 def transposed(problem: Problem) -> Problem:
@@ -41,7 +41,7 @@ def transposed(problem: Problem) -> Problem:
 
 def flipped_weight(problem: Problem, weight: Tensor) -> Tensor:
     """(C_in, C_out / groups, *kernel), taps in the opposite order."""
-    groups = weight.unflatten(0, (problem.groups, -1)).transpose(1, 2).flatten(0, 1)
+    groups = cut(weight, 0, (problem.groups, -1)).transpose(1, 2).flatten(0, 1)
     return groups.flip(tuple(range(2, weight.dim())))
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 Job = Literal["forward", "input gradient", "weight gradient"]
+JOBS: tuple[Job, ...] = ("forward", "input gradient", "weight gradient")
 Layout = Literal["channels first", "channels last"]
 
 
@@ -99,3 +101,22 @@ class Problem:
         """Multiplications, borders counted like the rest."""
         per_output = self.channels[0] // self.groups * prod(self.kernel)
         return prod(self.output_shape) * per_output
+
+    def empty(self, like: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """A tensor of that shape, laid out in memory as the problem says."""
+        if self.layout == "channels last":
+            return like.new_empty((shape[0], *shape[2:], shape[1])).movedim(-1, 1)
+        return like.new_empty(shape)
+
+
+def at_tap(tensor: Tensor, tap: tuple[int, ...]) -> Tensor:
+    """What the last axes of a tensor hold at a tap, as a view."""
+    index: Any = (..., *tap)
+    found: Tensor = tensor[index]
+    return found
+
+
+def cut(tensor: Tensor, axis: int, sizes: tuple[int, ...]) -> Tensor:
+    """A tensor with one axis cut into several."""
+    made: Tensor = tensor.unflatten(axis, sizes)  # type: ignore[no-untyped-call]
+    return made

@@ -52,7 +52,10 @@ def _team() -> Any:
             entry = ctypes.CDLL(name).GOMP_parallel
         except (OSError, AttributeError):
             continue
-        entry.restype, entry.argtypes = None, [ctypes.c_void_p, ctypes.c_void_p] + [ctypes.c_uint] * 2
+        entry.restype, entry.argtypes = (
+            None,
+            [ctypes.c_void_p, ctypes.c_void_p] + [ctypes.c_uint] * 2,
+        )
         return entry
     return None
 

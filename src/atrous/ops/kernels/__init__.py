@@ -1,1 +1,6 @@
-"""Loops compiled by Numba; each module imports it, and is imported when it is first used."""
+"""Loops compiled by Numba."""
+
+from atrous.ops.kernels import channels_last as channels_last
+from atrous.ops.kernels import numbers as numbers
+from atrous.ops.kernels import planes as planes
+from atrous.ops.kernels import rows as rows

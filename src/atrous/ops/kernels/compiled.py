@@ -122,7 +122,9 @@ def claim(context: Any, counter: Any) -> Any:
 def _copy_bytes(context: Any, to: Any, to_at: Any, source: Any, from_at: Any, count: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         ends = []
-        for array, at, kind in zip(arguments[:4:2], arguments[1:4:2], signature.args[:4:2]):
+        for array, at, kind in zip(
+            arguments[:4:2], arguments[1:4:2], signature.args[:4:2], strict=True
+        ):
             data = context.make_array(kind)(context, builder, array).data
             ends.append(builder.gep(data, [at]))
         size = context.get_abi_sizeof(context.get_data_type(to.dtype))

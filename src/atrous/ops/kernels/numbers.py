@@ -15,8 +15,8 @@ from atrous.ops.team import Numbers
 
 # 0 and 1 are the team's: parts taken, and how many there are.
 READ, WEIGHTS, BIAS, RESULT = 2, 3, 4, 5
-"""Addresses: of what is read, (N, C, D, H, W) or (N, D, H, W, C); of the weights or their gradient; of
-the bias, 0 for none; of the result, or of the gradient given."""
+"""Addresses: of what is read, (N, C, D, H, W) or (N, D, H, W, C); of the weights or their gradient;
+of the bias, 0 for none; of the result, or of the gradient given."""
 BATCH, CHANNELS_READ, CHANNELS = 6, 7, 8
 LENGTHS_READ, LENGTHS, KERNEL, PAD, DILATION, STRIDE, SPREAD = 9, 12, 15, 18, 21, 24, 27
 """Three each, one per axis; for the last three see `stretches.Axis`."""

@@ -1,10 +1,10 @@
 """Depthwise convolutions plane by plane, as sums over one flat axis.
 
 A plane (the positions of one channel of one item) is copied into a zero-padded buffer whose rows
-follow each other, what is padding after one row being that before the next. Then a tap is a constant
-offset, everywhere: all outputs of many rows are one long sum of shifted copies, without a condition in
-it, and what falls between rows is left out when the result is copied to its place. The buffers of a
-plane lie in the caches near the core.
+follow each other, what is padding after one row being that before the next. Then a tap is a
+constant offset, everywhere: all outputs of many rows are one long sum of shifted copies, without a
+condition in it, and what falls between rows is left out when the result is copied to its place. The
+buffers of a plane lie in the caches near the core.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _part_of(left: Any, sizes: Any) -> Any:
 
 @inner
 def _alike(low: Any, rows: Any, apart: Any, height: Any) -> Any:
-    """Rows from `low` on, no more than `rows`, and how many such groups lie `apart` in the height."""
+    """Rows from `low` on, no more than `rows`, and how many such groups lie `apart`."""
     steps = (height - low + apart - 1) // apart
     # From here on there is one group less.
     end = height - (height - 1) // apart * apart
@@ -192,9 +192,7 @@ def _weigh(numbers: Any, like: Any) -> None:
     plane, made = lengths[0] * lengths[1] * lengths[2], given[0] * given[1] * given[2]
     x = array(numbers[at.READ], like, (batch * planes * plane,))
     grad = array(numbers[at.RESULT], like, (batch * channels * made,))
-    found = array(
-        numbers[at.WEIGHTS], to_doubles(0), (channels, kernel[0] * kernel[1] * kernel[2])
-    )
+    found = array(numbers[at.WEIGHTS], to_doubles(0), (channels, kernel[0] * kernel[1] * kernel[2]))
     outputs = _apart(given, stride)
     pitch, area, size = _layout(lengths, outputs, kernel, pad, dilation)
     start = pad[0] * area + pad[1] * pitch + pad[2]
@@ -222,7 +220,7 @@ def _add_plane(
 ) -> None:  # fmt: skip
     """Add the products of one plane to the sums of all taps.
 
-    Rows of the gradient that meet the same rows lie `dilation` apart; what follows the last is zero.
+    Rows of the gradient that meet the same rows lie `dilation` apart.
     """
     apart = dilation[1] if kernel[1] > 1 else outputs[1]
     rows, down = max(1, min(apart, _BLOCK // pitch)), dilation[1] * pitch

@@ -59,4 +59,4 @@ def _correlate(numbers: Any, like: Any) -> None:
 
 
 correlate = Kernel("depthwise convolution of rows", _correlate)
-"""Sums of shifted rows. The last axis has neither stride nor spread; numbers may not be of 16 bits."""
+"""Sums of shifted rows. The last axis has neither stride nor spread; no numbers of 16 bits."""

@@ -1,13 +1,14 @@
 """Outputs of one axis that read the same taps.
 
-Near the ends of the input some taps lie beyond it. Which do is the same for long stretches of outputs:
-between the ends, at either end, and where dilation is large, in steps of it. Over a stretch there is no
-condition left: every tap is a constant offset.
+Near the ends of the input some taps lie beyond it. Which do is the same for long stretches of
+outputs: between the ends, at either end, and where dilation is large, in steps of it. Over a
+stretch there is no condition left: every tap is a constant offset.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,9 @@ Table = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis: output `o` reads, at tap `t`, position `(o * stride + t * dilation - pad) / spread`.
+    """One axis.
+
+    Output `o` reads, at tap `t`, position `(o * stride + t * dilation - pad) / spread`.
 
     Attributes:
         read: positions that are read from.
@@ -71,7 +74,7 @@ def stretches(axis: Axis) -> Stretches:
         reached = {t: _reach(axis, phase, t) for t in range(axis.kernel)}
         count = (axis.outputs - 1 - phase) // step + 1
         cuts = sorted({0, count, *(end for reach in reached.values() for end in reach)})
-        for low, high in zip(cuts, cuts[1:], strict=False):
+        for low, high in pairwise(cuts):
             begin = len(taps)
             first = phase + low * step
             for t, (lowest, end) in reached.items():

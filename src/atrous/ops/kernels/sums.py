@@ -1,4 +1,4 @@
-"""Sums of products over long contiguous rows: what all loops of this package spend their time in."""
+"""Sums of products over long contiguous rows."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ _begin_1, _add_1 = _sum_of(1, True), _sum_of(1, False)
 
 
 @inner
-def sum_taps(
-    out: Any, flat: Any, offsets: Any, weights: Any, at: Any, n: Any, begin: Any
-) -> None:
+def sum_taps(out: Any, flat: Any, offsets: Any, weights: Any, at: Any, n: Any, begin: Any) -> None:
     """`out[t] = begin + sum of weights[k] * flat[offsets[k] + at + t]`, for t below n."""
     done, count = 0, len(weights)
     if count == 0:
@@ -80,41 +78,6 @@ def sum_taps(
             else:
                 _add_1(out, flat, off, w, at, n, begin)
             done += 1
-
-
-@inner
-def _dots_3(sums: Any, k: Any, given: Any, flat: Any, offsets: Any, at: Any, n: Any) -> None:
-    a, b, c = offsets[k] + at, offsets[k + 1] + at, offsets[k + 2] + at
-    one = two = three = flat.dtype.type(0)
-    for t in range(np.uint64(n)):
-        g = given[at + t]
-        one += g * flat[a + t]
-        two += g * flat[b + t]
-        three += g * flat[c + t]
-    sums[k] += one
-    sums[k + 1] += two
-    sums[k + 2] += three
-
-
-@inner
-def _dots_1(sums: Any, k: Any, given: Any, flat: Any, offsets: Any, at: Any, n: Any) -> None:
-    a = offsets[k] + at
-    one = flat.dtype.type(0)
-    for t in range(np.uint64(n)):
-        one += given[at + t] * flat[a + t]
-    sums[k] += one
-
-
-@inner
-def add_dots(sums: Any, given: Any, flat: Any, offsets: Any, at: Any, n: Any) -> None:
-    """Adds to `sums[k]` the products of `given` and `flat` shifted by `offsets[k]`, from `at` on."""
-    k = 0
-    while k + 3 <= len(offsets):
-        _dots_3(sums, k, given, flat, offsets, at, n)
-        k += 3
-    while k < len(offsets):
-        _dots_1(sums, k, given, flat, offsets, at, n)
-        k += 1
 
 
 def _vectors_of(count: int, first: bool) -> Any:
@@ -194,7 +157,7 @@ def sum_vectors(
 
 @inner
 def add_products(sums: Any, given: Any, flat: Any, at: Any, to: Any, steps: Any, runs: Any) -> None:
-    """`sums[t] += given[at + i * steps[0] + t] * flat[to + i * steps[1] + t]`, over i below runs."""
+    """`sums[t] += given[at + i * steps[0] + t] * flat[to + i * steps[1] + t]`, i below runs."""
     i = 0
     while i + 4 <= runs:
         a, b = at + np.uint64(i) * steps[0], to + np.uint64(i) * steps[1]

@@ -1,8 +1,9 @@
 """Inner loops written as vector instructions.
 
-Compilers keep to vectors of half the width that the processor has, and end every loop number by number.
-These are told in vectors of 64 bytes, which LLVM splits where the processor has shorter ones. They
-read and write in whole vectors: **up to a vector beyond the end**, so buffers have room for it.
+Compilers keep to vectors of half the width that the processor has, and end every loop number by
+number. These are told in vectors of 64 bytes, which LLVM splits where the processor has shorter
+ones. They read and write in whole vectors: **up to a vector beyond the end**, so buffers have room
+for it.
 """
 
 from __future__ import annotations
@@ -110,8 +111,8 @@ def add_rows(
     """Sums of shifted copies, several rows at once.
 
     `out[r * apart + t] += sum over i, j of weights[at_weights + i * columns + j]
-    * flat[at + (i + r) * down + j * across + t]`, for t below n, r below `rows`, i below `taps`, j below
-    `columns`; if `first`, in place of what is in `out` it begins with `begin`.
+    * flat[at + (i + r) * down + j * across + t]`, for t below n, r below `rows`, i below `taps`,
+    j below `columns`; if `first`, it begins with `begin` in place of what is in `out`.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

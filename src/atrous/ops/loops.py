@@ -1,38 +1,45 @@
-"""Depthwise convolutions and their gradients by the compiled loops."""
+"""Depthwise convolutions and their gradients by compiled loops, where Numba is installed."""
 
 from __future__ import annotations
 
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from atrous.ops import team
-from atrous.ops.kernels import channels_last, planes, rows
-from atrous.ops.kernels.compiled import DTYPES, Kernel
-from atrous.ops.kernels.numbers import READ, RESULT, numbers_of
 from atrous.ops.problem import Problem
 
 _GRAIN = 1 << 15
 """Multiplications that are worth a thread."""
 _PARTS = 4
 """Parts per thread: one that is slow has the others take over."""
+_DTYPES = (torch.float32, torch.float64, torch.bfloat16)
 _LONG = 1024
 """Positions of a row that is worth a loop of its own, with its borders apart."""
 
 
 def can_run(problem: Problem) -> str:
     """Why not; "" if it can."""
+    if not _numba():
+        return "Numba is not installed (pip install 'atrous[fast]')"
     if problem.device != "cpu":
         return "runs on CPUs"
     if not problem.is_depthwise:
         return "every channel must be read by itself (groups = input channels)"
-    if problem.dtype not in DTYPES:
+    if problem.dtype not in _DTYPES:
         return f"has no loops for {problem.dtype}"
     if problem.layout == "channels last" and problem.channels[0] != problem.channels[1]:
         return "with channels last there must be as many outputs as inputs"
     if problem.is_empty:
         return "there is nothing to compute"
+    reach = (d * (k - 1) for d, k in zip(problem.dilation, problem.kernel, strict=True))
+    if any(not 0 <= before <= r for (before, _), r in zip(problem.padding, reach, strict=True)):
+        return "padding in front must be no more than what a kernel spans"
     return ""
 
 
@@ -48,9 +55,10 @@ def input_gradient(problem: Problem, grad: Tensor, weight: Tensor) -> Tensor:
 
 def weight_gradient(problem: Problem, grad: Tensor, x: Tensor) -> Tensor:
     """The gradient of the weights, summed in double precision from one block to the next."""
+    k = _kernels()
     last = problem.layout == "channels last"
-    kernel = channels_last.weigh if last else planes.weigh
-    numbers, _tables = numbers_of(problem, last)
+    kernel = k.channels_last.weigh if last else k.planes.weigh
+    numbers, _tables = k.numbers.numbers_of(problem, last)
     grad, x = _laid_out(problem, grad), _laid_out(problem, x)
     taps, channels = prod(problem.kernel), problem.channels[1]
     parts = _parts(problem, prod(problem.outputs[:-1]) * problem.batch if last else channels)
@@ -65,30 +73,33 @@ def weight_gradient(problem: Problem, grad: Tensor, x: Tensor) -> Tensor:
 def _correlated(
     problem: Problem, x: Tensor, taps: Tensor, bias: Tensor | None, shape: tuple[int, ...]
 ) -> Tensor:
+    k = _kernels()
     kernel = _correlation(problem)
-    numbers, _tables = numbers_of(problem, kernel is not planes.correlate)
+    whole = kernel is k.planes.correlate
+    numbers, _tables = k.numbers.numbers_of(problem, not whole)
     most = prod(shape[2:-1]) * shape[0]
     if problem.layout == "channels last":
         taps = taps.flatten(0, 1).t()
         y = x.new_empty((shape[0], *shape[2:], shape[1])).movedim(-1, 1)
     else:
         y = x.new_empty(shape)
-        most = shape[0] * shape[1] * (1 if kernel is planes.correlate else prod(shape[2:-1]))
+        most = shape[0] * shape[1] * (1 if whole else prod(shape[2:-1]))
     plain = None if bias is None else bias.contiguous()
     tensors = (_laid_out(problem, x), taps.contiguous(), plain, y)
     _run(kernel, problem, numbers, tensors, _parts(problem, most))
     return y
 
 
-def _correlation(problem: Problem) -> Kernel:
+def _correlation(problem: Problem) -> Any:
     """The loops that are best for forward convolutions and gradients of inputs."""
+    k = _kernels()
     if problem.layout == "channels last":
-        return channels_last.correlate
+        return k.channels_last.correlate
     long = problem.lengths[-1] >= _LONG and problem.stride[-1] == 1
     one_each = problem.channels[0] == problem.channels[1] or problem.job == "forward"
     if long and one_each and problem.dtype.itemsize > 2 and set(problem.stride) == {1}:
-        return rows.correlate
-    return planes.correlate
+        return k.rows.correlate
+    return k.planes.correlate
 
 
 def _laid_out(problem: Problem, tensor: Tensor) -> Tensor:
@@ -98,13 +109,24 @@ def _laid_out(problem: Problem, tensor: Tensor) -> Tensor:
 
 
 def _run(
-    kernel: Kernel, problem: Problem, numbers: team.Numbers,
+    kernel: Any, problem: Problem, numbers: team.Numbers,
     tensors: tuple[Tensor, Tensor, Tensor | None, Tensor], parts: int,
 ) -> None:  # fmt: skip
     own = numbers.copy()
-    own[READ : RESULT + 1] = [0 if t is None else t.data_ptr() for t in tensors]
+    own[2:6] = [0 if t is None else t.data_ptr() for t in tensors]
     team.run(kernel.address(problem.dtype), own, parts)
 
 
 def _parts(problem: Problem, most: int) -> int:
     return max(1, min(problem.macs // _GRAIN, most, _PARTS * torch.get_num_threads()))
+
+
+@cache
+def _numba() -> bool:
+    return find_spec("numba") is not None
+
+
+@cache
+def _kernels() -> Any:
+    """The compiled loops: imported when they are first called."""
+    return import_module("atrous.ops.kernels")

@@ -1,0 +1,61 @@
+"""How long algorithms take on a problem, side by side."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from atrous.ops.algorithms import Algorithm
+from atrous.ops.problem import Problem
+
+_ROUNDS = 7
+_SHORTEST = 0.001
+"""Seconds that are measured at a time, of as many calls as it takes."""
+
+
+def measured(problem: Problem, algorithms: Sequence[Algorithm]) -> dict[str, float]:
+    """The median time of a call, in seconds, of rounds in which each has its turn."""
+    tensors = example(problem)
+    calls = {}
+    for one in algorithms:
+        one.run(problem, *tensors)
+        calls[one.name] = max(1, round(_SHORTEST / _time(one, problem, tensors, 1)))
+    times: dict[str, list[float]] = {one.name: [] for one in algorithms}
+    for _ in range(_ROUNDS):
+        for one in algorithms:
+            times[one.name].append(_time(one, problem, tensors, calls[one.name]))
+    return {name: statistics.median(taken) for name, taken in times.items()}
+
+
+def example(problem: Problem) -> tuple[Tensor, ...]:
+    """Tensors for a problem; the random numbers of the process are left as they are."""
+    generator = torch.Generator(problem.device).manual_seed(0)
+
+    def drawn(shape: tuple[int, ...]) -> Tensor:
+        numbers = torch.randn(shape, generator=generator, device=problem.device)
+        return problem.empty(numbers.to(problem.dtype), shape).copy_(numbers)
+
+    weight = torch.randn(problem.weight_shape, generator=generator, device=problem.device)
+    if problem.job == "forward":
+        return drawn(problem.input_shape), weight.to(problem.dtype), drawn_bias(problem, generator)
+    if problem.job == "input gradient":
+        return drawn(problem.output_shape), weight.to(problem.dtype)
+    return drawn(problem.output_shape), drawn(problem.input_shape)
+
+
+def drawn_bias(problem: Problem, generator: torch.Generator) -> Tensor:
+    """A bias for a problem."""
+    bias = torch.randn(problem.channels[1], generator=generator, device=problem.device)
+    return bias.to(problem.dtype)
+
+
+def _time(one: Algorithm, problem: Problem, tensors: tuple[Tensor, ...], calls: int) -> float:
+    with torch.no_grad():
+        began = time.perf_counter()
+        for _ in range(calls):
+            one.run(problem, *tensors)
+        return (time.perf_counter() - began) / calls
