@@ -31,6 +31,8 @@ class Algorithm:
         """Why it cannot compute this; "" if it can."""
         if not hasattr(self.source, _function(problem)):
             return f"does not compute the {problem.job}"
+        if problem.device != "cpu" and self.name not in ("aten", "reference"):
+            return "is for CPUs"
         why: str = self.source.can_run(problem)
         return why
 

@@ -62,6 +62,8 @@ class Chooser:
         calls = self._calls[problem] = self._calls[problem] + 1
         if calls != OFTEN or torch.are_deterministic_algorithms_enabled():
             return
+        if problem.is_empty or problem.device != "cpu":
+            return
         choice = self.explain(problem)
         if not choice.is_measured and max(choice.seconds.values()) < _LONGEST:
             self.measure(problem)

@@ -27,8 +27,6 @@ def can_run(problem: Problem) -> str:
     """Why not; "" if it can."""
     if not _numba():
         return "Numba is not installed (pip install 'atrous[fast]')"
-    if problem.device != "cpu":
-        return "runs on CPUs"
     if not problem.is_depthwise:
         return "every channel must be read by itself (groups = input channels)"
     if problem.dtype not in _DTYPES:

@@ -11,6 +11,7 @@ does all.
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import sys
 from functools import cache
@@ -36,7 +37,7 @@ def run(address: int, numbers: Numbers, parts: int) -> None:
     """
     numbers[0], numbers[1] = 0, parts
     threads = torch.get_num_threads()
-    team = _team() if threads > 1 and parts > 1 else None
+    team = _team() if threads > 1 and parts > 1 and not _is_child else None
     if team is None:
         _signature(address)(numbers.ctypes.data)
     else:
@@ -68,4 +69,13 @@ def _names() -> list[str]:
     return sorted(set(re.findall(r"/\S*lib(?:gomp|iomp5|omp)[^/\s]*", maps)))
 
 
+def _forget() -> None:
+    """In a forked child OpenMP waits for threads that are no more: the calling one does all."""
+    global _is_child
+    _is_child = True
+
+
+_is_child = False
 _signature = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -19,6 +19,7 @@ from llvmlite import ir
 from numba import carray, cfunc, njit, types
 from numba.core.cgutils import raw_memcpy
 from numba.extending import intrinsic, overload
+from rich.console import Console
 
 _log = logging.getLogger("atrous")
 
@@ -30,7 +31,11 @@ ADDRESSES = types.CPointer(types.int64)
 
 def inner(function: Callable[..., Any]) -> Any:
     """A function that kernels call."""
-    return njit(nogil=True, fastmath=_MATH, boundscheck=False, cache=True)(function)
+    how = {"nogil": True, "fastmath": _MATH, "boundscheck": False}
+    try:
+        return njit(cache=True, **how)(function)
+    except RuntimeError:  # no folder can be written to
+        return njit(**how)(function)
 
 
 class Kernel:
@@ -64,11 +69,15 @@ class Kernel:
         def entry(numbers: Any) -> None:
             body(numbers, pointer_to(0))
 
-        began = time.perf_counter()
-        made = cfunc(types.void(ADDRESSES), cache=True)(entry)
-        seconds = time.perf_counter() - began
+        kind, began = str(dtype).removeprefix("torch."), time.perf_counter()
+        with Console(stderr=True).status(f"compiling: {self.name}, {kind} (kept for next time)"):
+            try:
+                made = cfunc(types.void(ADDRESSES), cache=True)(entry)
+            except RuntimeError:  # no folder can be written to
+                made = cfunc(types.void(ADDRESSES))(entry)
         if not made.cache_hits:
-            _log.info("compiled %s for %s in %.1f s", self.name, dtype, seconds)
+            taken = time.perf_counter() - began
+            _log.info("compiled %s for %s in %.1f s", self.name, kind, taken)
         return made
 
 
