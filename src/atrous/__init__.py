@@ -15,6 +15,7 @@ frequency_response(w, f), alias_energy(w, stride=), safe_stride(w_c, d)   for si
 cost(model, x)              parameters, MACs and activation memory, by node and by module
 compare(designs, x)         designs side by side: field, cost, time, what shifts do
 lint(model, x)              findings: what is wrong, where, with which numbers, and how to mend it
+accelerate(model, x)        the same model, each convolution computed in the fastest exact way
 densify(model, x, output_stride=8)   the same model at a smaller stride, equal values, proven
 schedule(field, kernel=3)   the best dilations for a goal, with proof, a certificate and the code
 schedules                   named ones as values that know what they read: schedules.wavenet()
@@ -24,6 +25,7 @@ plot                        pictures of all of it by matplotlib: plot.coverage(.
 picture(result)             the same as text, for terminals
 rule("namespace.name")      teach how an operator reads its inputs
 geometry                    the index mathematics by itself: relations, index maps, sizes
+ops                         conv1d, conv2d, conv3d, the functions behind `accelerate`
 nn                          modules: the stationary wavelet transform
 """
 
@@ -31,6 +33,7 @@ from importlib.metadata import version as _version
 
 from atrous import geometry as geometry
 from atrous import nn as nn
+from atrous import ops as ops
 from atrous import plot as plot
 from atrous import schedules as schedules
 from atrous.analysis.coverage.blind import BlindPerturbation as BlindPerturbation
@@ -41,6 +44,7 @@ from atrous.analysis.fields.field import AxisField as AxisField
 from atrous.analysis.fields.field import Field as Field
 from atrous.analysis.matrix.matrix import LinearMap as LinearMap
 from atrous.analysis.matrix.matrix import NonlinearError as NonlinearError
+from atrous.api.accelerate import accelerate as accelerate
 from atrous.api.aliasing import alias_energy as alias_energy
 from atrous.api.aliasing import aliasing as aliasing
 from atrous.api.aliasing import limiting_branch as limiting_branch
@@ -63,6 +67,7 @@ from atrous.api.schedule import schedule as schedule
 from atrous.api.spectrum import chain_response as chain_response
 from atrous.api.spectrum import frequency_response as frequency_response
 from atrous.api.spectrum import spectrum as spectrum
+from atrous.convert.acceleration import Acceleration as Acceleration
 from atrous.convert.certificate import Certificate as Certificate
 from atrous.convert.densities import DensifyError as DensifyError
 from atrous.design.redesign.result import RedesignError as RedesignError

@@ -12,15 +12,15 @@ import itertools
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
 from math import prod
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import is_parametrized
 from torch.utils._pytree import keystr, tree_map_only, tree_map_with_path
+
+from atrous.nn.mixing import Mixin, mix
 
 _max: Callable[[int, int], int] = torch.sym_max
 _min: Callable[[int, int], int] = torch.sym_min
@@ -75,7 +75,7 @@ def dense_length(length: int, stride: Fraction | int, coarse: int, density: int)
     return _min(_max(wanted, least), density * coarse)
 
 
-class InPhases(nn.Module):
+class InPhases(Mixin):
     """Mixed into a module's class by `in_phases`."""
 
     _density: Density
@@ -113,10 +113,6 @@ class InPhases(nn.Module):
         """The module's own settings, and the densities."""
         own = super().extra_repr()
         return f"{own}, dense={self._density}" if own else f"dense={self._density}"
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        """Saved by the class it was made of."""
-        return _reduced(InPhases, self, protocol)
 
 
 def in_phases(
@@ -164,7 +160,8 @@ def in_phases(
         frozenset(weights),
         batch_axis(module),
     )
-    _mix(InPhases, module, density)
+    mix(InPhases, module)
+    module.__dict__["_density"] = density
 
 
 def batch_axis(module: nn.Module) -> int:
@@ -178,7 +175,7 @@ def batch_axis(module: nn.Module) -> int:
     return 0 if getattr(getattr(module, "self_attn", module), "batch_first", True) else 1
 
 
-class OnDense(nn.Module):
+class OnDense(Mixin):
     """Mixed into a convolution's class by `on_dense`."""
 
     _density: Density
@@ -212,10 +209,6 @@ class OnDense(nn.Module):
         """The module's own settings, and the densities."""
         return f"{super().extra_repr()}, dense={self._density}"
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        """Saved by the class it was made of."""
-        return _reduced(OnDense, self, protocol)
-
 
 def on_dense(conv: nn.Module, before: Sequence[int], after: Sequence[int]) -> None:
     """Make a convolution read a dense input and give a dense result, in place.
@@ -239,7 +232,8 @@ def on_dense(conv: nn.Module, before: Sequence[int], after: Sequence[int]) -> No
     """
     last = tuple(range(-len(before), 0))
     density = Density(tuple(before), tuple(after), (Fraction(1),) * len(last), last, last)
-    _mix(OnDense, conv, density)
+    mix(OnDense, conv)
+    conv.__dict__["_density"] = density
 
 
 def _both(density: Density, axis: int) -> tuple[int, int]:
@@ -254,37 +248,6 @@ def _sides(conv: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
         return conv.padding, conv.padding
     reaches = [d * (k - 1) for k, d in zip(conv.kernel_size, conv.dilation, strict=True)]
     return tuple(r // 2 for r in reaches), tuple(r - r // 2 for r in reaches)
-
-
-def _mix(what: Any, module: nn.Module, density: Density) -> None:
-    kind: Any = type(module)
-    if is_parametrized(module) and kind.__name__ == f"Parametrized{kind.__bases__[0].__name__}":
-        # The class that computes weights stays the outermost, so that it can be taken off again.
-        own = {k: v for k, v in kind.__dict__.items() if k not in ("__dict__", "__weakref__")}
-        module.__class__ = type(kind.__name__, (_mixed(what, kind.__bases__[0]),), own)
-    else:
-        module.__class__ = _mixed(what, kind)
-    module.__dict__["_density"] = density
-
-
-@cache
-def _mixed(what: Any, kind: Any) -> Any:
-    """A class of a module's kind that is dense in some way."""
-    return type(kind.__name__, (what, kind), {"__module__": kind.__module__})
-
-
-def _reduced(what: Any, module: nn.Module, protocol: Any) -> Any:
-    kinds = type(module).__mro__
-    if kinds[1] is not what:
-        # Of a class that computes weights, which PyTorch does not save.
-        return nn.Module.__reduce_ex__(module, protocol)
-    # The state is what the class says it is: a recurrence leaves out what cannot be saved.
-    return _blank, (what, kinds[2]), nn.Module.__reduce_ex__(module, protocol)[2]
-
-
-def _blank(what: Any, kind: Any) -> Any:
-    made = _mixed(what, kind)
-    return made.__new__(made)
 
 
 def _phases(tensor: Tensor, density: Density) -> Tensor:

@@ -97,6 +97,21 @@ def conv3d(
     return _convolution(3, input, weight, bias, stride, padding, dilation, groups)
 
 
+def problems(
+    axes: int, input: Tensor, weight: Tensor, bias: Tensor | None = None,
+    stride: int | Sequence[int] = 1, padding: Padding = 0, dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+) -> tuple[Problem, Problem, Problem]:  # fmt: skip
+    """What a call computes: the convolution, the gradient of its input, that of its weights."""
+    whole = input if input.dim() == axes + 2 else input.unsqueeze(0)
+    forward, by_input, by_weight = _plan(
+        axes, whole.shape, weight.shape, None if bias is None else bias.shape, _fixed(stride),
+        _fixed(padding), _fixed(dilation), groups,
+        (whole.dtype, layout_of(whole), whole.device.type),
+    ).problems  # fmt: skip
+    return forward, by_input, by_weight
+
+
 @dataclass(frozen=True)
 class _Plan:
     """A call without its data, checked."""

@@ -19,9 +19,11 @@ from atrous.analysis.fields.field import Field
 from atrous.analysis.inspection import Branches
 from atrous.analysis.spectrum.aliasing import AliasEnergy
 from atrous.analysis.spectrum.limits import Limit
+from atrous.convert.acceleration import Acceleration
 from atrous.convert.certificate import Certificate
 from atrous.geometry.index_map import IndexMap
 from atrous.report.notebook import drawing
+from atrous.report.text.acceleration import acceleration_table
 from atrous.report.text.densify import certificate_table, changed_rows
 from atrous.report.text.effective import effective_table, profile
 from atrous.report.text.fields import branch_table, describe_field, field_cells
@@ -221,3 +223,8 @@ def _(result: Certificate) -> str:
     head, *lines = str(result).splitlines()
     names = ("module", "", "kind", "changed", "density", "settings now")
     return table(head, names, changed_rows(result)) + "".join(map(note, lines))
+
+
+@as_rich.register
+def _(result: Acceleration) -> RenderableType:
+    return acceleration_table(result)
