@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 import atrous
+from atrous.convert import acceleration
 from atrous.nn.fast import FastCalls, FastConvolution
 from atrous.ops import choices, chooser
 from atrous.ops.algorithms import Algorithm
@@ -179,6 +180,57 @@ def test_an_exported_program_becomes_fast() -> None:
     fast = atrous.accelerate(torch.export.export(model, (x,)), x)
     assert fast.acceleration.changed
     assert_near(fast(x), model(x))
+
+
+class Centred(nn.Conv1d):
+    """A convolution that computes its weights in its own forward."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.conv1d(input, self.weight - self.weight.mean(), None, 1, 4, 4, self.groups)
+
+
+class Counting(nn.Module):
+    """Writes to its input and to a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(32, 32, 3, groups=32)
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen += 1
+        x += 1
+        out: Tensor = self.conv(x) + self.seen
+        return out
+
+
+def test_what_a_model_writes_to_stays() -> None:
+    model, x = Counting(), torch.zeros(1, 32, 40)
+    fast = atrous.accelerate(model, x)
+    assert fast.acceleration.error < 1e-5
+    assert not x.any()
+    assert fast.seen == model.seen == 0
+
+
+def test_a_forward_of_its_own_is_redirected() -> None:
+    model, x = nn.Sequential(Centred(32, 32, 3, groups=32)), torch.randn(1, 32, 40)
+    fast = atrous.accelerate(model, x)
+    assert isinstance(fast[0], FastCalls)
+    exported = torch.export.export(fast, (x,))
+    assert "atrous.convolution.default" in {str(node.target) for node in exported.graph.nodes}
+    assert_near(fast(x), model(x))
+
+
+def test_hooks_may_convolve() -> None:
+    model, x = separable(1).eval(), torch.randn(1, 32, 90)
+    kernel = torch.randn(32, 1, 1)
+    model.register_forward_pre_hook(lambda _, given: (F.conv1d(given[0], kernel, groups=32),))
+    assert_near(atrous.accelerate(model, x)(x), model(x))
+
+
+def test_values_that_are_no_numbers_count_as_differences() -> None:
+    assert acceleration._difference(torch.ones(3), torch.full((3,), float("nan"))) == float("inf")
+    assert acceleration._difference(torch.tensor([float("nan")]), torch.tensor([float("nan")])) == 0
 
 
 def test_what_was_done_is_told() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from atrous.ops import choices
+from atrous.ops import choices, chooser
 from atrous.ops.algorithms import runnable
 from atrous.ops.chooser import CHOOSER, OFTEN, Chooser
 from atrous.ops.measuring import example
@@ -69,16 +70,50 @@ def test_a_broken_or_forbidden_file_is_no_reason_to_fail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = choices.file()
+    assert path is not None
     path.parent.mkdir(parents=True)
-    path.write_text("{")
-    assert choices.kept(WIDE) is None
+    for text in ("{", "[" * 100_000, '{"seconds": []}', '{"seconds": {"a": 3}}', "4"):
+        path.write_text(text)
+        choices.forget()
+        assert choices.kept(WIDE) is None
+    told = json.dumps({"seconds": {choices._key(WIDE): {"aten": "1"}, "other": {"aten": None}}})
+    path.write_text(told)
+    choices.forget()
+    assert CHOOSER.explain(WIDE).algorithm == "loops"
     choices.keep(WIDE, {"aten": 1.0})
     choices.forget()
     assert choices.kept(WIDE) == {"aten": 1.0}
     (tmp_path / "file").write_text("")
+    monkeypatch.setattr(Path, "home", nobody)
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    choices.keep(WIDE, {"aten": 3.0})
+    assert choices.kept(WIDE) == {"aten": 3.0}
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     choices.keep(WIDE, {"aten": 2.0})
     assert choices.kept(WIDE) == {"aten": 2.0}
+
+
+def nobody() -> Path:
+    raise RuntimeError("Could not determine home directory.")
+
+
+def fails(*_: object) -> dict[str, float]:
+    raise MemoryError
+
+
+def test_measuring_unasked_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chooser, "measured", fails)
+    mine = Chooser()
+    for _ in range(OFTEN + 1):
+        mine.seen(WIDE)
+    assert not mine.explain(WIDE).is_measured
+
+
+def test_what_is_repeatable_does_not_depend_on_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    choices.keep(WIDE, {one.name: 1.0 for one in runnable(WIDE)})
+    assert CHOOSER.explain(WIDE).algorithm == "aten"
+    monkeypatch.setattr(torch, "are_deterministic_algorithms_enabled", lambda: True)
+    assert CHOOSER.explain(WIDE).algorithm == "loops"
 
 
 def test_measuring_leaves_random_numbers_alone() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+import torch.utils.checkpoint
 from torch import Tensor
 
 from atrous import ops
@@ -113,6 +114,65 @@ def test_autocast_computes_in_its_kind(dtype: torch.dtype) -> None:
     torch.testing.assert_close(
         made.float(), F.conv1d(x, weight, bias, padding=1, groups=4), rtol=2e-2, atol=5e-2
     )
+
+
+def depthwise(x: Tensor, weight: Tensor) -> Tensor:
+    return ops.conv1d(x, weight, dilation=4, groups=len(weight))
+
+
+def plain(x: Tensor, weight: Tensor) -> Tensor:
+    return F.conv1d(x, weight, dilation=4, groups=len(weight))
+
+
+def test_derivatives_of_every_mode() -> None:
+    x, weight = torch.randn(2, 8, 60), torch.randn(8, 1, 3)
+    for mode in (torch.func.jacfwd, torch.func.jacrev):
+        found, wanted = (mode(layer, argnums=1)(x, weight) for layer in (depthwise, plain))
+        torch.testing.assert_close(found, wanted)
+    tangents = [torch.func.jvp(f, (x, weight), (x, weight))[1] for f in (depthwise, plain)]
+    torch.testing.assert_close(*tangents)
+    many = [torch.func.vmap(f, in_dims=(0, None))(x, weight) for f in (depthwise, plain)]
+    torch.testing.assert_close(*many)
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(x, x)
+        made = torch.autograd.forward_ad.unpack_dual(depthwise(dual, weight)).tangent
+        torch.testing.assert_close(made, plain(x, weight))
+
+
+def test_numbers_of_several_kinds_are_refused_and_others_left_to_pytorch() -> None:
+    x, weight = torch.randn(1, 8, 60), torch.randn(8, 1, 3)
+    with pytest.raises(RuntimeError):
+        depthwise(x, weight.double())
+    operator: Any = torch.ops.atrous.convolution
+    with pytest.raises(TypeError, match="tensors of a convolution must be of one kind"):
+        operator(x, weight.double(), None, [1], [0, 0], [4], 8)
+    pairs = x.to(torch.complex64), weight.to(torch.complex64)
+    torch.testing.assert_close(depthwise(*pairs), plain(*pairs))
+    whole = x.long(), weight.long()
+    assert torch.equal(depthwise(*whole), plain(*whole))
+    assert depthwise(x.to("meta"), weight.to("meta")).shape == (1, 8, 52)
+
+
+def test_padding_larger_than_memory_is_no_reason_to_fail() -> None:
+    x, weight = torch.randn(1, 8, 6, 6), torch.randn(8, 1, 3, 3)
+    made = ops.conv2d(x, weight, padding=3_000_000, dilation=3_000_000, groups=8)
+    torch.testing.assert_close(made, x * weight[:, 0, 1, 1].view(8, 1, 1))
+
+
+def test_without_channels_it_gives_what_pytorch_gives() -> None:
+    given = torch.randn(1, 0, 5), torch.randn(4, 0, 3), torch.ones(4)
+    assert torch.equal(ops.conv1d(*given), F.conv1d(*given))
+
+
+def test_checkpoints_compute_the_same_again() -> None:
+    weight = torch.randn(64, 1, 3, requires_grad=True)
+
+    def layer(x: Tensor) -> Tensor:
+        return ops.conv1d(x, weight, padding="causal", dilation=4, groups=64)
+
+    for _ in range(60):
+        x = torch.randn(1, 64, 500, requires_grad=True)
+        torch.utils.checkpoint.checkpoint(layer, x, use_reentrant=False).sum().backward()
 
 
 def test_sizes_that_do_not_fit_are_told() -> None:

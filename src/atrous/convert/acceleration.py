@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from math import inf
 from typing import Any
 
 import torch
@@ -138,11 +140,13 @@ def accelerated(
     args, kwargs = arguments(x, floating_type(given))
     kwargs = in_order(given, kwargs)
     with _inference(made):
-        calls, before = _recorded(made, args, kwargs)
+        calls, before = _recorded(made, *_own(args, kwargs))
         layers = _chosen(calls, told)
-        for layer in layers:
-            if layer.is_changed:
-                make_fast(made.get_submodule(layer.path))
+    for layer in layers:
+        if layer.is_changed:
+            make_fast(made.get_submodule(layer.path))
+    with _inference(made):
+        args, kwargs = _own(args, kwargs)
         after = made(*args, **kwargs)
     return made, Acceleration(kind, layers, _difference(before, after))
 
@@ -167,12 +171,12 @@ Call = tuple[str, tuple[Problem, Problem, Problem]]
 def _recorded(model: nn.Module, args: Any, kwargs: Any) -> tuple[dict[Call, int], Any]:
     """The convolutions of one run, how often each is computed, and what the model gives."""
     calls: dict[Call, int] = {}
-    within: list[str] = []
+    within: list[str] = [""]
     handles = []
     for path, module in model.named_modules():
         handles += [
-            module.register_forward_pre_hook(lambda *_, path=path: within.append(path)),
-            module.register_forward_hook(lambda *_: _forget(within), always_call=True),
+            module.register_forward_pre_hook(partial(_enter, within, path), prepend=True),
+            module.register_forward_hook(partial(_leave, within), always_call=True),
         ]
 
     class Recorder(TorchFunctionMode):
@@ -190,7 +194,11 @@ def _recorded(model: nn.Module, args: Any, kwargs: Any) -> tuple[dict[Call, int]
             handle.remove()
 
 
-def _forget(within: list[str]) -> None:
+def _enter(within: list[str], path: str, *_: Any) -> None:
+    within.append(path)
+
+
+def _leave(within: list[str], *_: Any) -> None:
     within.pop()
 
 
@@ -214,8 +222,9 @@ def _chosen(calls: dict[Call, int], told: Told | None) -> tuple[Accelerated, ...
 
 @contextmanager
 def _inference(model: nn.Module) -> Iterator[None]:
-    """Every module in inference mode, then each in its own; random numbers as they were."""
+    """Every module in inference mode, then each in its own; buffers and random numbers stay."""
     modes = [(module, module.training) for module in model.modules()]
+    state = [(buffer, buffer.clone()) for buffer in model.buffers()]
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         model.eval()
         try:
@@ -223,6 +232,13 @@ def _inference(model: nn.Module) -> Iterator[None]:
         finally:
             for module, mode in modes:
                 module.training = mode
+            for buffer, value in state:
+                buffer.copy_(value)
+
+
+def _own(args: Any, kwargs: Any) -> Any:
+    """Arguments that a model may write to."""
+    return pytree.tree_map_only(Tensor, Tensor.clone, (args, kwargs))
 
 
 def _difference(before: Any, after: Any) -> float:
@@ -230,6 +246,8 @@ def _difference(before: Any, after: Any) -> float:
     largest = 0.0
     for one, other in pairs:
         if isinstance(one, Tensor) and one.is_floating_point() and one.numel():
-            size = one.abs().max().item()
-            largest = max(largest, (one - other).abs().max().item() / (size or 1.0))
+            same = (one == other) | (one.isnan() & other.isnan())
+            apart = torch.where(same, 0.0, (one - other).abs()).nan_to_num(inf).max().item()
+            sizes = one.abs().nan_to_num(0.0, posinf=0.0)
+            largest = max(largest, apart / (sizes.max().item() or 1.0))
     return largest

@@ -83,5 +83,9 @@ def is_fast(module: nn.Module) -> bool:
 
 
 def _what(module: nn.Module) -> type[Mixin]:
-    own = getattr(type(module), "_conv_forward", None)
-    return FastConvolution if own in [kind._conv_forward for kind in _PLAIN] else FastCalls
+    kind: Any = type(module)
+    for plain in _PLAIN:
+        if isinstance(module, plain):
+            same = kind._conv_forward is plain._conv_forward and kind.forward is plain.forward
+            return FastConvolution if same else FastCalls
+    return FastCalls

@@ -33,13 +33,18 @@ def keep(problem: Problem, seconds: dict[str, float]) -> None:
         times = _all()
         times[_key(problem)] = seconds
         path = file()
+        if path is None:
+            return
         try:
             # Another process may have measured others meanwhile.
             merged = {**_read(path), **times}
             path.parent.mkdir(parents=True, exist_ok=True)
             with NamedTemporaryFile("w", dir=path.parent, delete=False, suffix=".tmp") as new:
                 json.dump({"about": _about(), "seconds": merged}, new, indent=1)
-            os.replace(new.name, path)
+            try:
+                os.replace(new.name, path)
+            except OSError:
+                os.unlink(new.name)
         except OSError:
             return
 
@@ -50,9 +55,12 @@ def forget() -> None:
     _times = None
 
 
-def file() -> Path:
-    """Where times of this machine and these versions are kept."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+def file() -> Path | None:
+    """Where times of this machine and these versions are kept; None where nobody is at home."""
+    try:
+        root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:
+        return None
     digest = hashlib.sha256(json.dumps(_about(), sort_keys=True).encode()).hexdigest()[:12]
     return Path(root) / "atrous" / f"convolutions-{digest}.json"
 
@@ -64,12 +72,19 @@ def _all() -> dict[str, dict[str, float]]:
     return _times
 
 
-def _read(path: Path) -> dict[str, dict[str, float]]:
+def _read(path: Path | None) -> dict[str, dict[str, float]]:
+    """The times in a file; what is no time is left out."""
     try:
-        found = json.loads(path.read_text())["seconds"]
-        return {str(key): dict(value) for key, value in found.items()}
-    except (OSError, ValueError, KeyError, TypeError):
+        found = json.loads(path.read_text())["seconds"] if path else {}
+        return {
+            key: dict(times) for key, times in found.items() if all(map(_is_time, times.values()))
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, float) and value > 0
 
 
 def _key(problem: Problem) -> str:

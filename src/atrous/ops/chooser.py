@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 
 import torch
 
@@ -15,6 +17,8 @@ from atrous.ops.problem import Problem
 
 OFTEN = 50
 """Calls of the same sizes after which they are measured."""
+_MOST = 10_000
+"""Problems that are remembered."""
 _LONGEST = 0.1
 """Seconds that one call of an algorithm may take for it to be measured unasked."""
 GAIN = 0.97
@@ -45,16 +49,20 @@ class Chooser:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._chosen: dict[tuple[Problem, int], Algorithm] = {}
+        self.asked = 0
+        """How often a measurement was asked for."""
+        self._chosen: dict[tuple[Problem, int, bool], Algorithm] = {}
         self._calls: Counter[Problem] = Counter()
 
     def algorithm(self, problem: Problem) -> Algorithm:
         """The algorithm for a problem; the same call after call, until it is measured."""
-        threads = torch.get_num_threads()
-        found = self._chosen.get((problem, threads))
+        key = problem, torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+        found = self._chosen.get(key)
         if found is None:
-            found = ALGORITHMS[self.explain(problem).algorithm]
-            self._chosen[problem, threads] = found
+            if len(self._chosen) >= _MOST:
+                self._chosen.clear()
+                self._calls.clear()
+            found = self._chosen[key] = ALGORITHMS[self.explain(problem).algorithm]
         return found
 
     def seen(self, problem: Problem) -> None:
@@ -66,24 +74,33 @@ class Chooser:
             return
         choice = self.explain(problem)
         if not choice.is_measured and max(choice.seconds.values()) < _LONGEST:
-            self.measure(problem)
+            # Nobody asked for it: what goes wrong is not the caller's.
+            with suppress(Exception):
+                self._measure(problem)
 
     def measure(self, problem: Problem) -> Choice:
         """Measure all algorithms that can compute a problem, and keep the times."""
+        self._measure(problem)
+        self.asked += 1
+        return self.explain(problem)
+
+    def _measure(self, problem: Problem) -> None:
         # One at a time: measurements side by side would measure each other.
         with self._lock:
             choices.keep(problem, measured(problem, runnable(problem)))
-        choice = self.explain(problem)
-        self._chosen[problem, torch.get_num_threads()] = ALGORITHMS[choice.algorithm]
-        return choice
+        self._chosen.clear()
 
     def explain(self, problem: Problem) -> Choice:
         """Which algorithm is chosen, and why."""
         able = runnable(problem)
-        kept = choices.kept(problem)
-        is_measured = kept is not None and {one.name for one in able} <= kept.keys()
+        if problem.is_empty:
+            able = [ALGORITHMS["aten"]]
+        # What is measured differs from time to time.
+        repeatable = torch.are_deterministic_algorithms_enabled()
+        kept = None if repeatable else choices.kept(problem)
         seconds = {
-            one.name: kept[one.name] if is_measured and kept else costs.seconds(one, problem)
+            # What failed when it was measured has no time.
+            one.name: costs.seconds(one, problem) if kept is None else kept.get(one.name, inf)
             for one in able
         }
         best = min(seconds, key=lambda name: seconds[name])
@@ -91,7 +108,7 @@ class Chooser:
             best = "aten"
         reasons = {one.name: one.can_run(problem) for one in ALGORITHMS.values()}
         return Choice(
-            problem, best, seconds, is_measured, {n: why for n, why in reasons.items() if why}
+            problem, best, seconds, kept is not None, {n: why for n, why in reasons.items() if why}
         )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ Word = Literal["valid", "same", "causal"]
 Padding = Word | int | Sequence[Word | int | tuple[int, int]]
 """A word or a number for all axes; or for each a word, a number, or two: before and after."""
 
+_is_tracing: Callable[[], bool] = vars(torch.jit)["is_tracing"]
 _FUNCTIONS: dict[int, Any] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
@@ -121,6 +122,8 @@ class _Plan:
     dilation: tuple[int, ...]
     problems: tuple[Problem, ...]
     """The convolution and its gradients; none where sizes are symbols."""
+    gains: dict[tuple[int, int, bool, bool, bool], bool] = field(default_factory=dict)
+    """Whether the operator computes it, by what was asked, threads, and what is needed."""
 
 
 def _convolution(
@@ -132,29 +135,53 @@ def _convolution(
         made = _convolution(axes, whole, weight, bias, stride, padding, dilation, groups)
         return made.squeeze(0)
     kind = x.device.type
-    if torch.is_autocast_enabled(kind) and x.dtype != torch.float64:
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
         dtype = torch.get_autocast_dtype(kind)
-        x, weight = x.to(dtype), weight.to(dtype)
-        bias = None if bias is None else bias.to(dtype)
-    plain = not torch.compiler.is_compiling() and type(x) is Tensor
+        x, weight = _cast(x, dtype), _cast(weight, dtype)
+        bias = None if bias is None else _cast(bias, dtype)
+    tracing = torch.compiler.is_compiling() or _is_tracing()
+    plain = not tracing and type(x) is Tensor
     plan = (_plan if plain else _plan.__wrapped__)(
         axes, x.shape, weight.shape, None if bias is None else bias.shape, _fixed(stride),
         _fixed(padding), _fixed(dilation), groups,
         (x.dtype, layout_of(x), kind) if plain else None,
     )  # fmt: skip
     how = plan.stride, plan.padding, plan.dilation, groups
+    if _is_foreign(x, weight, bias, tracing):
+        return _plain(axes, x, weight, bias, *how)
     if not plain:
         # Sizes may be symbols, which no measurement fits; and compilers fuse what they know.
         gains = groups == x.shape[1] and groups > 1 and kind == "cpu"
         return _operator(x, weight, bias, *how) if gains else _plain(axes, x, weight, bias, *how)
-    forward = CHOOSER.algorithm(plan.problems[0])
-    gains = forward.name != "aten"
-    if torch.is_grad_enabled():
-        if x.requires_grad:
-            gains |= CHOOSER.algorithm(plan.problems[1]).name != "aten"
-        if weight.requires_grad:
-            gains |= CHOOSER.algorithm(plan.problems[2]).name != "aten"
+    learns = torch.is_grad_enabled()
+    needed = True, learns and x.requires_grad, learns and weight.requires_grad
+    # What is saved for gradients must not change while a model runs: only what is asked for, as by
+    # `accelerate`, changes the way once it is taken.
+    key = (CHOOSER.asked, torch.get_num_threads(), *needed)
+    if key not in plan.gains:
+        pairs = zip(plan.problems, needed, strict=True)
+        plan.gains[key] = any(wanted and CHOOSER.algorithm(p).name != "aten" for p, wanted in pairs)
+    gains = plan.gains[key]
     return _operator(x, weight, bias, *how) if gains else _plain(axes, x, weight, bias, *how)
+
+
+def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    can = tensor.is_floating_point() and tensor.dtype != torch.float64
+    return tensor.to(dtype) if can else tensor
+
+
+def _is_foreign(x: Tensor, weight: Tensor, bias: Tensor | None, tracing: bool) -> bool:
+    """Whether PyTorch's own function has to compute: by forward-mode or `torch.func`, or as numbers
+    are of another kind, or of several (which it refuses)."""
+    if not x.is_floating_point() or x.layout != torch.strided:
+        return True
+    for other in (weight, bias):
+        if other is not None and (other.dtype != x.dtype or other.device != x.device):
+            return True
+    if tracing:
+        return False
+    within = torch._C._are_functorch_transforms_active()
+    return bool(within or torch.autograd.forward_ad._current_level >= 0)
 
 
 def _operator(x: Tensor, weight: Tensor, bias: Tensor | None, *how: Any) -> Tensor:
@@ -259,6 +286,8 @@ def _check(
         )
     if bias is not None and tuple(bias) != (kernel[0],):
         raise ValueError(f"bias must have shape ({kernel[0]},), got {_times(bias)}.")
+    if any(length < 1 for length in kernel[2:]):
+        raise ValueError(f"weight must have kernels of at least one tap, got {_times(kernel)}.")
     for axis in range(axes):
         room = shape[2 + axis] + sides[2 * axis] + sides[2 * axis + 1]
         span = dilation[axis] * (kernel[2 + axis] - 1) + 1

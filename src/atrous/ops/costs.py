@@ -22,6 +22,8 @@ _CALL = 5e-6
 
 def seconds(algorithm: Algorithm, problem: Problem) -> float:
     """An estimate of the time that an algorithm takes."""
+    if problem.is_empty:
+        return _CALL
     estimate = {
         "aten": _aten, "loops": _loops, "flipped": _flipped, "products": _products,
         "phases": _phases, "shifts": _shifts, "widened": _widened,

@@ -19,14 +19,14 @@ _GRAIN = 1 << 15
 _PARTS = 4
 """Parts per thread: one that is slow has the others take over."""
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16)
+_LARGEST = 1 << 28
+"""Bytes of a padded plane that a thread may hold."""
 _LONG = 1024
 """Positions of a row that is worth a loop of its own, with its borders apart."""
 
 
 def can_run(problem: Problem) -> str:
     """Why not; "" if it can."""
-    if not _numba():
-        return "Numba is not installed (pip install 'atrous[fast]')"
     if not problem.is_depthwise:
         return "every channel must be read by itself (groups = input channels)"
     if problem.dtype not in _DTYPES:
@@ -38,7 +38,9 @@ def can_run(problem: Problem) -> str:
     reach = (d * (k - 1) for d, k in zip(problem.dilation, problem.kernel, strict=True))
     if any(not 0 <= before <= r for (before, _), r in zip(problem.padding, reach, strict=True)):
         return "padding in front must be no more than what a kernel spans"
-    return ""
+    if _plane(problem) > _LARGEST:
+        return "a padded plane would be too large"
+    return _numba()
 
 
 def forward(problem: Problem, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -62,7 +64,7 @@ def weight_gradient(problem: Problem, grad: Tensor, x: Tensor) -> Tensor:
     parts = _parts(problem, prod(problem.outputs[:-1]) * problem.batch if last else channels)
     # Where channels lie side by side every part adds up all of them.
     shape = (min(parts, torch.get_num_threads()), taps, channels) if last else (channels, taps)
-    found = torch.empty(shape, dtype=torch.float64)
+    found = grad.new_empty(shape, dtype=torch.float64)
     _run(kernel, problem, numbers, (x, found, None, grad), shape[0] if last else parts)
     whole = found.sum(0).t() if last else found
     return whole.to(grad.dtype).reshape(problem.weight_shape)
@@ -119,9 +121,26 @@ def _parts(problem: Problem, most: int) -> int:
     return max(1, min(problem.macs // _GRAIN, most, _PARTS * torch.get_num_threads()))
 
 
+def _plane(problem: Problem) -> int:
+    """Bytes of a plane with all of its padding, no less than what a thread holds."""
+    sizes = zip(
+        problem.lengths, problem.outputs, problem.stride, problem.dilation, problem.kernel,
+        strict=True,
+    )  # fmt: skip
+    sides = (max(n, (outputs - 1) * s + 1) + 2 * d * (k - 1) for n, outputs, s, d, k in sizes)
+    return prod(sides) * 8 * max(1, problem.channels[1] // max(1, problem.channels[0]))
+
+
 @cache
-def _numba() -> bool:
-    return find_spec("numba") is not None
+def _numba() -> str:
+    """Why there are no compiled loops; "" if there are."""
+    if find_spec("numba") is None:
+        return "Numba is not installed (pip install 'atrous[fast]')"
+    try:
+        _kernels()
+    except Exception as error:
+        return f"Numba cannot be imported: {error}"
+    return ""
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from math import inf
 
 import torch
 from torch import Tensor
@@ -21,15 +22,19 @@ _HOPELESS = 3
 def measured(problem: Problem, algorithms: Sequence[Algorithm]) -> dict[str, float]:
     """The least time of a call, in seconds, of rounds in which each has its turn.
 
-    What interferes only ever adds time. What is far slower than another is called but twice.
+    What interferes only ever adds time. What is far slower than another is called but twice, and
+    what fails is left out.
     """
     tensors = example(problem)
     times: dict[str, float] = {}
     for one in algorithms:
-        # The first call may compile, and allocates.
-        times[one.name] = min(_time(one, problem, tensors, 1) for _ in range(2))
+        try:
+            # The first call may compile, and allocates.
+            times[one.name] = min(_time(one, problem, tensors, 1) for _ in range(2))
+        except (RuntimeError, MemoryError):
+            continue
     within = _HOPELESS * min(times.values())
-    hopeful = [one for one in algorithms if times[one.name] <= within]
+    hopeful = [one for one in algorithms if times.get(one.name, inf) <= within]
     calls = {one.name: max(1, round(_SHORTEST / times[one.name])) for one in hopeful}
     for _ in range(_ROUNDS if len(hopeful) > 1 else 0):
         for one in hopeful:

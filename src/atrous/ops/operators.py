@@ -54,6 +54,17 @@ def problem_of(
 
 def compute(problem: Problem, *tensors: Tensor | None) -> Tensor:
     """The result, by the algorithm that is chosen, laid out as the problem says."""
+    for tensor in tensors:
+        if tensor is not None and tensor.dtype != problem.dtype:
+            raise TypeError(
+                f"tensors of a convolution must be of one kind, got {problem.dtype} and "
+                f"{tensor.dtype}. Convert one of them."
+            )
+        if tensor is not None and tensor.device.type != problem.device:
+            raise TypeError(
+                f"tensors of a convolution must be on one device, got {problem.device} and "
+                f"{tensor.device.type}. Move one of them."
+            )
     CHOOSER.seen(problem)
     made = CHOOSER.algorithm(problem).run(problem, *tensors)
     if problem.job == "weight gradient":

@@ -89,7 +89,7 @@ class Problem:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to multiply."""
-        return 0 in (*self.input_shape, *self.output_shape)
+        return 0 in (*self.input_shape, *self.output_shape, *self.weight_shape)
 
     @property
     def is_symmetric(self) -> bool:

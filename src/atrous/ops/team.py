@@ -34,6 +34,9 @@ def run(address: int, numbers: Numbers, parts: int) -> None:
             taken, the second is how many there are.
         numbers: what the function is told; the first two are set here.
         parts: how many there are; a single one is done by the calling thread.
+
+    Raises:
+        MemoryError: if no thread took the parts, as it does once it has its buffers.
     """
     numbers[0], numbers[1] = 0, parts
     threads = torch.get_num_threads()
@@ -43,6 +46,8 @@ def run(address: int, numbers: Numbers, parts: int) -> None:
     else:
         # Another number of threads than PyTorch's would make OpenMP start them anew.
         team(address, numbers.ctypes.data, threads, 0)
+    if numbers[0] < parts:
+        raise MemoryError("a compiled loop must get memory for its buffers, and got none.")
 
 
 @cache
@@ -66,7 +71,10 @@ def _names() -> list[str]:
     if sys.platform != "linux":
         return []
     maps = Path("/proc/self/maps").read_text()
-    return sorted(set(re.findall(r"/\S*lib(?:gomp|iomp5|omp)[^/\s]*", maps)))
+    found = set(re.findall(r"/\S*lib(?:gomp|iomp5|omp)[^/\s]*", maps))
+    # Other packages bring their own: PyTorch's lies beside it.
+    own = str(Path(torch.__file__).parent)
+    return sorted(found, key=lambda path: (not path.startswith(own), path))
 
 
 def _forget() -> None:

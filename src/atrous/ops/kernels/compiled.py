@@ -101,7 +101,6 @@ _POINTERS = {
     # Numba has no such numbers: their bits are those of whole ones.
     torch.bfloat16: _pointer_to(types.uint16),
 }
-DTYPES = frozenset(_POINTERS)
 
 
 @intrinsic

@@ -23,8 +23,7 @@ def _correlate(numbers: Any, like: Any) -> None:
     y = array(numbers[at.RESULT], like, (batch * channels * outputs[0] * outputs[1], outputs[2]))
     stored = array(numbers[at.WEIGHTS], like, (channels, kernel[0] * kernel[1] * kernel[2]))
     biases = array(numbers[at.BIAS], like, (channels if numbers[at.BIAS] else 0,))
-    _, slices, slice_of, slice_step = axis_tables(numbers, 0)
-    slice_runs = axis_tables(numbers, 0)[0]
+    slice_runs, slices, slice_of, slice_step = axis_tables(numbers, 0)
     row_runs, rows, row_of, row_step = axis_tables(numbers, 1)
     runs, taps, _, _ = axis_tables(numbers, 2)
     most = kernel[0] * kernel[1] * kernel[2]
