@@ -23,7 +23,7 @@ from atrous.convert.acceleration import Acceleration
 from atrous.convert.certificate import Certificate
 from atrous.geometry.index_map import IndexMap
 from atrous.report.notebook import drawing
-from atrous.report.text.acceleration import acceleration_table
+from atrous.report.text.acceleration import COLUMNS, accelerated_rows, acceleration_table
 from atrous.report.text.densify import certificate_table, changed_rows
 from atrous.report.text.effective import effective_table, profile
 from atrous.report.text.fields import branch_table, describe_field, field_cells
@@ -228,3 +228,9 @@ def _(result: Certificate) -> str:
 @as_rich.register
 def _(result: Acceleration) -> RenderableType:
     return acceleration_table(result)
+
+
+@as_html.register
+def _(result: Acceleration) -> str:
+    head, *lines = str(result).splitlines()
+    return table(head, COLUMNS, accelerated_rows(result)) + "".join(map(note, lines))

@@ -11,6 +11,8 @@ from atrous.convert.acceleration import Accelerated, Acceleration
 from atrous.ops.problem import JOBS, Problem
 from atrous.report.text.tables import plain_table
 
+COLUMNS = ("module", "", "computes", *(f"{job}, ms" for job in JOBS))
+
 
 def acceleration_table(acceleration: Acceleration) -> RenderableType:
     """A row for convolutions in a row that are alike: how each job is computed, and its times.
@@ -20,17 +22,22 @@ def acceleration_table(acceleration: Acceleration) -> RenderableType:
     """
     head, *lines = str(acceleration).splitlines()
     table = plain_table()
-    table.add_column("module", overflow="fold")
-    table.add_column("")
-    table.add_column("computes", overflow="fold")
-    for job in JOBS:
-        table.add_column(f"{job}, ms", overflow="fold")
+    for name in COLUMNS:
+        table.add_column(name, overflow="fold")
+    for row in accelerated_rows(acceleration):
+        table.add_row(*map(Text, row))
+    return Group(Text(head, style="bold"), table, Text(""), *map(Text, lines))
+
+
+def accelerated_rows(acceleration: Acceleration) -> list[tuple[str, ...]]:
+    """Cells of the table: first module, how many more, what it computes, and each job's times."""
+    rows = []
     for _, group in groupby(acceleration.layers, key=_alike):
         members = list(group)
         more = f"and {len(members) - 1} more" if len(members) > 1 else ""
-        cells = [_times(members[0], job) for job in JOBS]
-        table.add_row(members[0].path, more, computes(members[0].problem), *cells)
-    return Group(Text(head, style="bold"), table, Text(""), *map(Text, lines))
+        times = [_times(members[0], job) for job in JOBS]
+        rows.append((members[0].path, more, computes(members[0].problem), *times))
+    return rows
 
 
 def computes(problem: Problem) -> str:
