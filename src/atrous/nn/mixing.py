@@ -5,7 +5,8 @@ Parameters, their names and the class's name stay, and so does what a program kn
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 from torch import nn
@@ -28,21 +29,22 @@ class Mixin(nn.Module):
 
 def mix(what: Any, module: nn.Module) -> None:
     """Make a module compute as `what` says, in place."""
-    kind: Any = type(module)
-    if _computes_weights(module):
-        # The class that computes weights stays the outermost, so that it can be taken off again.
-        module.__class__ = _outermost(kind, _mixed(what, kind.__bases__[0]))
-    else:
-        module.__class__ = _mixed(what, kind)
+    _change(module, partial(_mixed, what))
 
 
 def unmix(what: Any, module: nn.Module) -> None:
-    """Take off what was mixed in last, in place."""
+    """Take off what was mixed in, in place."""
+    _change(module, partial(_below, what))
+
+
+def _change(module: nn.Module, changed: Callable[[Any], Any]) -> None:
+    """Give a module the class that is made of its own."""
     kind: Any = type(module)
     if _computes_weights(module):
-        module.__class__ = _outermost(kind, _below(what, kind.__bases__[0]))
+        # The class that computes weights stays the outermost, so that it can be taken off again.
+        module.__class__ = _outermost(kind, changed(kind.__bases__[0]))
     else:
-        module.__class__ = _below(what, kind)
+        module.__class__ = changed(kind)
 
 
 def _below(what: Any, kind: Any) -> Any:

@@ -52,8 +52,10 @@ ALGORITHMS = {
 }
 """By name. The first can compute nearly everything, and the last is not for use."""
 
+USABLE = tuple(name for name in ALGORITHMS if name != "reference")
+"""The names of all but the reference."""
+
 
 def runnable(problem: Problem) -> list[Algorithm]:
     """Those that can compute it, but for the reference."""
-    found = (one for one in ALGORITHMS.values() if one.source is not reference)
-    return [one for one in found if not one.can_run(problem)]
+    return [ALGORITHMS[name] for name in USABLE if not ALGORITHMS[name].can_run(problem)]

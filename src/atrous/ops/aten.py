@@ -41,7 +41,7 @@ def input_gradient(problem: Problem, grad: Tensor, weight: Tensor) -> Tensor:
     """The gradient of the input."""
     x = grad.new_empty(1).expand(_read_shape(problem))
     found: Tensor = _backward(problem, grad, x, weight, (True, False, False))[0]
-    return found if problem.is_symmetric else _unpadded(problem, found)
+    return found if problem.is_symmetric else unpadded(problem, found)
 
 
 def weight_gradient(problem: Problem, grad: Tensor, x: Tensor) -> Tensor:
@@ -57,7 +57,8 @@ def padded(problem: Problem, x: Tensor) -> Tensor:
     return F.pad(x, [side for pair in reversed(problem.padding) for side in pair])
 
 
-def _unpadded(problem: Problem, grad: Tensor) -> Tensor:
+def unpadded(problem: Problem, grad: Tensor) -> Tensor:
+    """What lies within the input, of something as long as the padded one."""
     return F.pad(grad, [-side for pair in reversed(problem.padding) for side in pair])
 
 

@@ -11,7 +11,7 @@ from math import inf
 import torch
 
 from atrous.ops import choices, costs
-from atrous.ops.algorithms import ALGORITHMS, Algorithm, runnable
+from atrous.ops.algorithms import ALGORITHMS, USABLE, Algorithm, runnable
 from atrous.ops.measuring import measured
 from atrous.ops.problem import Problem
 
@@ -92,7 +92,8 @@ class Chooser:
 
     def explain(self, problem: Problem) -> Choice:
         """Which algorithm is chosen, and why."""
-        able = runnable(problem)
+        reasons = {name: one.can_run(problem) for name, one in ALGORITHMS.items()}
+        able = [ALGORITHMS[name] for name in USABLE if not reasons[name]]
         if problem.is_empty:
             able = [ALGORITHMS["aten"]]
         # What is measured differs from time to time.
@@ -106,10 +107,8 @@ class Chooser:
         best = min(seconds, key=lambda name: seconds[name])
         if "aten" in seconds and seconds[best] > GAIN * seconds["aten"]:
             best = "aten"
-        reasons = {one.name: one.can_run(problem) for one in ALGORITHMS.values()}
-        return Choice(
-            problem, best, seconds, kept is not None, {n: why for n, why in reasons.items() if why}
-        )
+        unable = {name: why for name, why in reasons.items() if why}
+        return Choice(problem, best, seconds, kept is not None, unable)
 
 
 CHOOSER = Chooser()

@@ -47,22 +47,20 @@ def example(problem: Problem) -> tuple[Tensor, ...]:
     """Tensors for a problem; the random numbers of the process are left as they are."""
     generator = torch.Generator(problem.device).manual_seed(0)
 
-    def drawn(shape: tuple[int, ...]) -> Tensor:
+    def drawn(*shape: int) -> Tensor:
         numbers = torch.randn(shape, generator=generator, device=problem.device)
-        return problem.empty(numbers.to(problem.dtype), shape).copy_(numbers)
+        return numbers.to(problem.dtype)
 
-    weight = torch.randn(problem.weight_shape, generator=generator, device=problem.device)
+    def laid_out(shape: tuple[int, ...]) -> Tensor:
+        numbers = drawn(*shape)
+        return problem.empty(numbers, shape).copy_(numbers)
+
+    weight = drawn(*problem.weight_shape)
     if problem.job == "forward":
-        return drawn(problem.input_shape), weight.to(problem.dtype), drawn_bias(problem, generator)
+        return laid_out(problem.input_shape), weight, drawn(problem.channels[1])
     if problem.job == "input gradient":
-        return drawn(problem.output_shape), weight.to(problem.dtype)
-    return drawn(problem.output_shape), drawn(problem.input_shape)
-
-
-def drawn_bias(problem: Problem, generator: torch.Generator) -> Tensor:
-    """A bias for a problem."""
-    bias = torch.randn(problem.channels[1], generator=generator, device=problem.device)
-    return bias.to(problem.dtype)
+        return laid_out(problem.output_shape), weight
+    return laid_out(problem.output_shape), laid_out(problem.input_shape)
 
 
 def _time(one: Algorithm, problem: Problem, tensors: tuple[Tensor, ...], calls: int) -> float:

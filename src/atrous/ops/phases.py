@@ -42,7 +42,7 @@ def input_gradient(problem: Problem, grad: Tensor, weight: Tensor) -> Tensor:
     given = _split(problem, grad, inner.outputs)
     lengths = [n + sum(pad) for n, pad in zip(problem.lengths, problem.padding, strict=True)]
     found = _join(problem, aten.input_gradient(inner, given, weight), lengths)
-    return F.pad(found, [-side for pair in reversed(problem.padding) for side in pair])
+    return aten.unpadded(problem, found)
 
 
 def weight_gradient(problem: Problem, grad: Tensor, x: Tensor) -> Tensor:

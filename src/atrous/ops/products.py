@@ -54,7 +54,7 @@ def input_gradient(problem: Problem, grad: Tensor, weight: Tensor) -> Tensor:
         for item, total in zip(given, made, strict=True):
             total[..., offset : offset + count].baddbmm_(matrix, item[..., :count])
     whole = made.view(problem.batch, problem.channels[0], *_padded(problem))
-    return F.pad(whole, [-side for pair in reversed(problem.padding) for side in pair])
+    return aten.unpadded(problem, whole)
 
 
 def weight_gradient(problem: Problem, grad: Tensor, x: Tensor) -> Tensor:

@@ -8,26 +8,8 @@ import numpy as np
 
 from atrous.ops.kernels import numbers as at
 from atrous.ops.kernels.compiled import Kernel, array, claim, inner, to_doubles, widen, zero_of
-from atrous.ops.kernels.numbers import axis_tables, share, three
+from atrous.ops.kernels.numbers import axis_tables, rows_read, share, three
 from atrous.ops.kernels.sums import add_products, sum_vectors
-
-
-@inner
-def _taps_above(numbers: Any, z: Any, v: Any, bases: Any, firsts: Any) -> Any:
-    """The rows that a row of the result reads: where they begin, and the first tap of each."""
-    lengths, kernel = three(numbers, at.LENGTHS_READ), three(numbers, at.KERNEL)
-    slice_runs, slices, slice_of, slice_step = axis_tables(numbers, 0)
-    row_runs, rows, row_of, row_step = axis_tables(numbers, 1)
-    across, down = slice_runs[slice_of[z, 0]], row_runs[row_of[v, 0]]
-    count = 0
-    for a in range(across[3], across[4]):
-        depth = slices[a, 1] + slice_of[z, 1] * slice_step
-        for b in range(down[3], down[4]):
-            height = rows[b, 1] + row_of[v, 1] * row_step
-            bases[count] = (depth * lengths[1] + height) * lengths[2]
-            firsts[count] = (slices[a, 0] * kernel[1] + rows[b, 0]) * kernel[2]
-            count += 1
-    return count
 
 
 @inner
@@ -58,7 +40,7 @@ def _correlate(numbers: Any, like: Any) -> None:
         for row in range(first, last):
             above = row // outputs[1]
             flat = x[above // outputs[0]]
-            found = _taps_above(numbers, above % outputs[0], row % outputs[1], bases, firsts)
+            found = rows_read(numbers, above % outputs[0], row % outputs[1], bases, firsts)
             for r in range(len(runs)):
                 count = 0
                 for a in range(found):
@@ -98,7 +80,7 @@ def _weigh(numbers: Any, like: Any) -> None:
         for row in range(first, last):
             above = row // outputs[1]
             flat = x[above // outputs[0]]
-            rows = _taps_above(numbers, above % outputs[0], row % outputs[1], bases, firsts)
+            rows = rows_read(numbers, above % outputs[0], row % outputs[1], bases, firsts)
             for r in range(len(runs)):
                 begin = np.uint64(runs[r, 0] * channels)
                 steps = np.uint64(runs[r, 1] * channels), np.uint64(step * channels)

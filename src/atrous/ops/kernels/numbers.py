@@ -51,6 +51,24 @@ def axis_tables(numbers: Any, axis: Any) -> Any:
     return runs, taps, where, numbers[at + 4]
 
 
+@inner
+def rows_read(numbers: Any, z: Any, v: Any, bases: Any, firsts: Any) -> Any:
+    """How many rows a row of the result reads: where they begin, and the first tap of each."""
+    lengths, kernel = three(numbers, LENGTHS_READ), three(numbers, KERNEL)
+    slice_runs, slices, slice_of, slice_step = axis_tables(numbers, 0)
+    row_runs, rows, row_of, row_step = axis_tables(numbers, 1)
+    across, down = slice_runs[slice_of[z, 0]], row_runs[row_of[v, 0]]
+    count = 0
+    for a in range(across[3], across[4]):
+        depth = slices[a, 1] + slice_of[z, 1] * slice_step
+        for b in range(down[3], down[4]):
+            height = rows[b, 1] + row_of[v, 1] * row_step
+            bases[count] = (depth * lengths[1] + height) * lengths[2]
+            firsts[count] = (slices[a, 0] * kernel[1] + rows[b, 0]) * kernel[2]
+            count += 1
+    return count
+
+
 @lru_cache(maxsize=1024)
 def numbers_of(problem: Problem, tables: bool = False) -> tuple[Numbers, tuple[Stretches, ...]]:
     """The numbers of a problem without the addresses of its tensors, and what they point to."""

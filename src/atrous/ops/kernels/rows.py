@@ -8,7 +8,7 @@ import numpy as np
 
 from atrous.ops.kernels import numbers as at
 from atrous.ops.kernels.compiled import Kernel, array, claim, inner, zero_of
-from atrous.ops.kernels.numbers import axis_tables, share, three
+from atrous.ops.kernels.numbers import axis_tables, rows_read, share, three
 from atrous.ops.kernels.sums import sum_taps
 
 
@@ -23,10 +23,9 @@ def _correlate(numbers: Any, like: Any) -> None:
     y = array(numbers[at.RESULT], like, (batch * channels * outputs[0] * outputs[1], outputs[2]))
     stored = array(numbers[at.WEIGHTS], like, (channels, kernel[0] * kernel[1] * kernel[2]))
     biases = array(numbers[at.BIAS], like, (channels if numbers[at.BIAS] else 0,))
-    slice_runs, slices, slice_of, slice_step = axis_tables(numbers, 0)
-    row_runs, rows, row_of, row_step = axis_tables(numbers, 1)
     runs, taps, _, _ = axis_tables(numbers, 2)
     most = kernel[0] * kernel[1] * kernel[2]
+    bases, firsts = np.empty(most, np.int64), np.empty(most, np.int64)
     offsets, weights = np.empty(most, np.uint64), np.full(most, zero_of(like))
     while True:
         part = claim(numbers)
@@ -35,24 +34,18 @@ def _correlate(numbers: Any, like: Any) -> None:
         first, last = share(part, numbers[1], len(y))
         for row in range(first, last):
             out, above = y[row], row // outputs[1]
-            v, z = row % outputs[1], above % outputs[0]
             channel = above // outputs[0] % channels
             item = above // outputs[0] // channels
             flat = x[item * planes + channel // alike]
             begin = biases[channel] if len(biases) else zero_of(like)
-            across, down = slice_runs[slice_of[z, 0]], row_runs[row_of[v, 0]]
+            found = rows_read(numbers, above % outputs[0], row % outputs[1], bases, firsts)
             for r in range(len(runs)):
                 count = 0
-                for a in range(across[3], across[4]):
-                    depth = slices[a, 1] + slice_of[z, 1] * slice_step
-                    for b in range(down[3], down[4]):
-                        height = rows[b, 1] + row_of[v, 1] * row_step
-                        base = (depth * lengths[1] + height) * lengths[2]
-                        tap = (slices[a, 0] * kernel[1] + rows[b, 0]) * kernel[2]
-                        for c in range(runs[r, 3], runs[r, 4]):
-                            offsets[count] = np.uint64(base + taps[c, 1])
-                            weights[count] = stored[channel, tap + taps[c, 0]]
-                            count += 1
+                for a in range(found):
+                    for c in range(runs[r, 3], runs[r, 4]):
+                        offsets[count] = np.uint64(bases[a] + taps[c, 1])
+                        weights[count] = stored[channel, firsts[a] + taps[c, 0]]
+                        count += 1
                 run = out[runs[r, 0] : runs[r, 0] + runs[r, 2]]
                 sum_taps(run, flat, offsets[:count], weights[:count], np.uint64(0), len(run), begin)
 
