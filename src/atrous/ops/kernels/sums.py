@@ -10,10 +10,12 @@ from numba.np.unsafe.ndarray import to_fixed_tuple
 from atrous.ops.kernels.compiled import inner, narrow, widen
 
 
-def _sum_of(count: int, first: bool) -> Any:
-    """Adds a number of taps, or begins with them."""
+def _sum_of(count: int) -> Any:
+    """Adds a number of taps, or begins with them if they are the first."""
 
-    def taps(out: Any, flat: Any, offsets: Any, weights: Any, at: Any, n: Any, begin: Any) -> None:
+    def taps(
+        out: Any, flat: Any, offsets: Any, weights: Any, at: Any, n: Any, begin: Any, first: Any
+    ) -> None:
         # Tuples are constants to the compiler, and unsigned numbers are never counted from the end.
         w, off = to_fixed_tuple(weights, count), to_fixed_tuple(offsets, count)
         for t in range(np.uint64(n)):
@@ -25,12 +27,8 @@ def _sum_of(count: int, first: bool) -> Any:
     return inner(taps)
 
 
-_begin_9, _add_9 = _sum_of(9, True), _sum_of(9, False)
-_begin_6, _add_6 = _sum_of(6, True), _sum_of(6, False)
-_begin_4, _add_4 = _sum_of(4, True), _sum_of(4, False)
-_begin_3, _add_3 = _sum_of(3, True), _sum_of(3, False)
-_begin_2, _add_2 = _sum_of(2, True), _sum_of(2, False)
-_begin_1, _add_1 = _sum_of(1, True), _sum_of(1, False)
+_sum_9, _sum_6, _sum_4 = _sum_of(9), _sum_of(6), _sum_of(4)
+_sum_3, _sum_2, _sum_1 = _sum_of(3), _sum_of(2), _sum_of(1)
 
 
 @inner
@@ -40,43 +38,25 @@ def sum_taps(out: Any, flat: Any, offsets: Any, weights: Any, at: Any, n: Any, b
     if count == 0:
         out[:n] = begin
     while done < count:
-        off, w = offsets[done:], weights[done:]
+        off, w, first = offsets[done:], weights[done:], done == 0
         left = count - done
         if left >= 9:
-            if done == 0:
-                _begin_9(out, flat, off, w, at, n, begin)
-            else:
-                _add_9(out, flat, off, w, at, n, begin)
+            _sum_9(out, flat, off, w, at, n, begin, first)
             done += 9
         elif left >= 6:
-            if done == 0:
-                _begin_6(out, flat, off, w, at, n, begin)
-            else:
-                _add_6(out, flat, off, w, at, n, begin)
+            _sum_6(out, flat, off, w, at, n, begin, first)
             done += 6
         elif left >= 4:
-            if done == 0:
-                _begin_4(out, flat, off, w, at, n, begin)
-            else:
-                _add_4(out, flat, off, w, at, n, begin)
+            _sum_4(out, flat, off, w, at, n, begin, first)
             done += 4
         elif left >= 3:
-            if done == 0:
-                _begin_3(out, flat, off, w, at, n, begin)
-            else:
-                _add_3(out, flat, off, w, at, n, begin)
+            _sum_3(out, flat, off, w, at, n, begin, first)
             done += 3
         elif left >= 2:
-            if done == 0:
-                _begin_2(out, flat, off, w, at, n, begin)
-            else:
-                _add_2(out, flat, off, w, at, n, begin)
+            _sum_2(out, flat, off, w, at, n, begin, first)
             done += 2
         else:
-            if done == 0:
-                _begin_1(out, flat, off, w, at, n, begin)
-            else:
-                _add_1(out, flat, off, w, at, n, begin)
+            _sum_1(out, flat, off, w, at, n, begin, first)
             done += 1
 
 
